@@ -1,0 +1,1 @@
+"""queue -> WSGI application -> answer socket"""

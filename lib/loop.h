@@ -1,0 +1,59 @@
+#ifndef MAMAYO_LOOP_H
+#define MAMAYO_LOOP_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * loop: wait for descriptors, deadlines and signals; call back.
+ *
+ * A watch and a timer are embedded in their owner. Interest in writing is on
+ * only while something is queued. A callback may stop any watch or timer, its
+ * own too, and may free its owner: that takes effect at once, within the turn.
+ * POLLHUP and POLLERR are told as readable too, so that read() says why.
+ *
+ * One loop per process; after a fork the child calls loop_forget() before it
+ * makes its own. `now` is clock_ms(), read once per turn and handed down.
+ */
+struct loop;
+
+struct watch {
+	int fd;
+	short want; /* POLLIN, POLLOUT or both; 0: only hang-up and error */
+	void (*ready)(struct watch *, short got, int64_t now);
+	size_t at; /* private: 0 when not watched, else index + 1 */
+};
+
+struct timer {
+	void (*due)(struct timer *, int64_t now);
+	int64_t at;   /* private: clock_ms() when due */
+	size_t place; /* private: 0 when off, else place in the heap + 1 */
+};
+
+struct loop *loop_new(void); /* dies without memory: at start only */
+void loop_free(struct loop *);
+/* In a forked child: gives up the parent's loop without touching what it
+ * watched (the signal pipe is closed, signals are back to default). */
+void loop_forget(struct loop *);
+
+/* 0, or -1 with errno ENOMEM. */
+int loop_watch(struct loop *, struct watch *);
+void loop_unwatch(struct loop *, struct watch *); /* nothing if not watched */
+void loop_want(struct loop *, struct watch *, short want);
+
+/* Sets (or moves) a timer; a timer fires once. 0, or -1 with ENOMEM. */
+int loop_timer(struct loop *, struct timer *, int64_t at);
+void loop_cancel(struct loop *, struct timer *); /* nothing if it is off */
+
+/* Calls back for a signal, from the loop, once per turn however many came.
+ * The signal's other handlers are replaced. */
+void loop_signal(
+    struct loop *, int signo, void (*caught)(void *, int64_t now), void *);
+
+/* One poll and its callbacks. Waits at most until the next timer. */
+void loop_turn(struct loop *);
+int64_t loop_now(const struct loop *);
+
+#endif

@@ -1,0 +1,67 @@
+#ifndef MAMAYO_PROC_H
+#define MAMAYO_PROC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/problem.h"
+
+/*
+ * proc: children. The only user of fork, waitpid and kill.
+ *
+ * A proc is embedded in its owner. proc_reap() calls ended() for each that has
+ * been reaped; from then on its pid is 0 and nobody can kill a stranger.
+ */
+struct proc {
+	pid_t pid; /* 0: not running */
+	void (*ended)(struct proc *, int status, int64_t now);
+	struct proc *next; /* private */
+};
+
+struct proc_spec {
+	const char *path;        /* absolute; executed as it is, no shell */
+	const char *const *argv; /* NULL-terminated */
+	const char *const *env;  /* the whole environment, NULL-terminated */
+	const char *directory;   /* working directory */
+	int fd[6]; /* what the child gets as 0 ... 5; -1: /dev/null
+		      for 0 to 2, closed for the others */
+	mode_t umask;
+};
+
+/*
+ * Starts a child in its own session, with default signal handling and an empty
+ * mask, no core dumps, exactly the descriptors named, and the limits we have
+ * (the soft limit of descriptors as it was when we started). Returns 0 after
+ * exec has succeeded, else -1 and a sentence ("cannot execute /x/python3: No
+ * such file or directory"). Blocks only for the time between fork and exec.
+ * The spec's descriptors stay the caller's.
+ */
+int proc_start(struct proc *, const struct proc_spec *, struct problem *);
+
+/* A copy of this process that runs run(arg) and exits with what it returns.
+ * Signals are default in it; descriptors are the caller's business. Returns
+ * the pid, or -1 with errno. Not remembered: reaped quietly by proc_reap(). */
+pid_t proc_fork(int (*run)(void *), void *arg);
+
+/* To the process; nothing if it is not running. */
+void proc_kill(const struct proc *, int signo);
+/* To its process group, which it leads. */
+void proc_kill_group(const struct proc *, int signo);
+
+/* Collects every child that has ended, until there is none left to tell. */
+void proc_reap(int64_t now);
+
+/* In a forked copy: forget the parent's children. */
+void proc_forget(void);
+
+/* When the process with that pid started, in a unit of the system's own that
+ * is only compared; 0 if it is not there, is a zombie, or cannot be told. */
+uint64_t proc_started(pid_t);
+/* Is a process with that pid there (and, if start is not 0, the same one)? */
+int proc_alive(pid_t, uint64_t start);
+
+/* "exit status 3", "killed by signal 11 (Segmentation fault)". */
+const char *proc_status_text(int status, char *out, size_t size);
+
+#endif
