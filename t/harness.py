@@ -20,6 +20,8 @@ BUILDDIR = os.path.abspath(os.environ.get("builddir") or ".")
 PROGRAM = os.environ.get("MAMAYO_PROGRAM") or os.path.join(
     BUILDDIR, "fcgi", "mamayo.fcgi")
 
+failures = 0  # so far, for cleanups that keep what explains them
+
 _tests = []
 _cleanups = []
 
@@ -62,9 +64,9 @@ def equal(got, expected, what=""):
 
 
 def run():
+    global failures
     words = sys.argv[1:]
     chosen = [t for t in _tests if all(w in t[0] for w in words)]
-    failed = 0
     print("1..%d" % len(chosen), flush=True)
     for number, (title, function) in enumerate(chosen, 1):
         title = title.replace("#", "")
@@ -73,7 +75,7 @@ def run():
         except Skip as why:
             print("ok %d - %s # SKIP %s" % (number, title, why))
         except Exception:
-            failed += 1
+            failures += 1
             print("not ok %d - %s" % (number, title))
             for line in traceback.format_exc().rstrip().split("\n"):
                 print("# " + line)
@@ -84,8 +86,8 @@ def run():
         try:
             function()
         except Exception:
-            failed += 1
+            failures += 1
             for line in traceback.format_exc().rstrip().split("\n"):
                 print("# in cleanup: " + line)
     sys.stdout.flush()
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failures else 0)
