@@ -30,8 +30,12 @@ int fd_open_std(void);
  * or /dev/fd; never a loop up to the limit when one of these exists. */
 void fd_close_from(int low);
 
-/* Raises the soft limit of descriptors to the hard one. */
+/* Raises the soft limit of descriptors to the hard one. The limit that was in
+ * force at the first call is remembered, also by forked children. */
 void fd_raise_limit(void);
+/* Sets the remembered limit again, for a child that is about to exec: programs
+ * may loop up to the limit. Nothing if it was never raised. Safe after fork. */
+void fd_restore_limit(void);
 
 /*
  * One message with up to FD_PASS_MOST descriptors. MSG_DONTWAIT and

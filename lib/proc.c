@@ -1,0 +1,393 @@
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "lib/proc.h"
+
+#define PROC_FDS     6  /* what a child may be given: 0 to 5 */
+#define PROC_SIGNALS 65 /* one more than the highest signal */
+
+/* Which of the steps between fork and exec failed. */
+enum step { STEP_DESCRIPTORS, STEP_DIRECTORY, STEP_EXEC };
+
+struct reason {
+	enum step step;
+	int error;
+};
+
+static struct proc *running;
+
+/* As a program expects it: whoever started us may have ignored or blocked
+ * any of them. */
+static void
+signals_default(void)
+{
+	struct sigaction action;
+	sigset_t none;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = SIG_DFL;
+	sigemptyset(&action.sa_mask);
+	for (int signo = 1; signo < PROC_SIGNALS; signo++)
+		sigaction(signo, &action, NULL); /* not for SIGKILL */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* A fork during which no handler of ours can run in the child. In the child
+ * all signals stay blocked until signals_default(). */
+static pid_t
+fork_quietly(void)
+{
+	sigset_t all, before;
+	pid_t pid;
+	int saved;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid = fork();
+	if (pid != 0) {
+		saved = errno;
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		errno = saved;
+	}
+	return pid;
+}
+
+/* --- between fork and exec: async-signal-safe calls only --- */
+
+/*
+ * Gives the child its 0 to 5, from descriptors that may have those numbers
+ * themselves: so they move out of the way first. The reason pipe becomes 6.
+ */
+static int
+arrange(int fd[PROC_FDS], int *report)
+{
+	for (int i = 0; i < PROC_FDS; i++)
+		if (fd[i] != -1 && fd[i] < PROC_FDS &&
+		    (fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, PROC_FDS)) == -1)
+			return -1;
+	if (*report < PROC_FDS) {
+		int moved = fcntl(*report, F_DUPFD_CLOEXEC, PROC_FDS);
+
+		if (moved == -1)
+			return -1;
+		*report = moved;
+	}
+	for (int i = 0; i < PROC_FDS; i++) {
+		if (fd[i] == -1)
+			close(i);
+		else if (dup2(fd[i], i) == -1)
+			return -1;
+	}
+	if (*report != PROC_FDS) {
+		if (dup2(*report, PROC_FDS) == -1)
+			return -1;
+		*report = PROC_FDS;
+	}
+	fd_cloexec(*report, 1);
+	fd_close_from(PROC_FDS + 1);
+	return 0;
+}
+
+static void
+no_core(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_CORE, &limit) == -1)
+		return;
+	limit.rlim_cur = 0;
+	setrlimit(RLIMIT_CORE, &limit);
+}
+
+static _Noreturn void
+become(const struct proc_spec *spec, int fd[PROC_FDS], int report)
+{
+	struct reason why = { .step = STEP_DESCRIPTORS };
+	char *const *argv, *const *env;
+	ssize_t written;
+
+	/* execve() writes to neither, but is older than const. */
+	memcpy(&argv, &spec->argv, sizeof argv);
+	memcpy(&env, &spec->env, sizeof env);
+	signals_default();
+	setsid();
+	if (arrange(fd, &report) == -1)
+		goto fail;
+	no_core();
+	fd_restore_limit();
+	umask(spec->umask);
+	why.step = STEP_DIRECTORY;
+	if (spec->directory != NULL && chdir(spec->directory) == -1)
+		goto fail;
+	why.step = STEP_EXEC;
+	execve(spec->path, argv, env);
+fail:
+	why.error = errno;
+	written = write(report, &why, sizeof why);
+	(void)written; /* without it, the status has to say it */
+	_exit(127);
+}
+
+/* --- the parent again --- */
+
+/* What errno alone would explain badly. */
+static int
+explain_exec(const char *path, struct problem *problem)
+{
+	int error = errno;
+	struct stat st;
+	int there = stat(path, &st) == 0;
+
+	errno = error;
+	if (there && S_ISDIR(st.st_mode))
+		return problem_set(
+		    problem, "cannot execute %s: it is a directory", path);
+	if (there && error == ENOENT)
+		return problem_set(problem,
+		    "cannot execute %s: the file is there, but the interpreter "
+		    "or loader that it names is not",
+		    path);
+	if (error == ENOEXEC)
+		return problem_set(problem,
+		    "cannot execute %s: neither a program for this machine nor "
+		    "a script that begins with #!",
+		    path);
+	return problem_sys(problem, "cannot execute %s", path);
+}
+
+static int
+explain(const struct proc_spec *spec, const struct reason *why,
+    struct problem *problem)
+{
+	errno = why->error;
+	switch (why->step) {
+	case STEP_DESCRIPTORS:
+		return problem_sys(problem,
+		    "cannot arrange the descriptors of %s", spec->path);
+	case STEP_DIRECTORY:
+		return problem_sys(problem, "cannot enter %s", spec->directory);
+	case STEP_EXEC:
+		return explain_exec(spec->path, problem);
+	}
+	return problem_sys(problem, "cannot start %s", spec->path);
+}
+
+/* Returns 0 once exec has closed the pipe, else -1 and the reason. */
+static int
+hear(int report, struct reason *why)
+{
+	ssize_t n;
+
+	do
+		n = read(report, why, sizeof *why);
+	while (n == -1 && errno == EINTR);
+	return n == (ssize_t)sizeof *why ? -1 : 0;
+}
+
+static int
+open_missing(const struct proc_spec *spec, int fd[PROC_FDS], int *null)
+{
+	memcpy(fd, spec->fd, sizeof spec->fd);
+	for (int i = 0; i <= 2; i++) {
+		if (fd[i] != -1)
+			continue;
+		if (*null == -1)
+			*null = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (*null == -1)
+			return -1;
+		fd[i] = *null;
+	}
+	return 0;
+}
+
+int
+proc_start(
+    struct proc *p, const struct proc_spec *spec, struct problem *problem)
+{
+	int fd[PROC_FDS], report[2] = { -1, -1 }, null = -1, failed;
+	struct reason why;
+	pid_t pid = -1;
+
+	assert(p->pid == 0);
+	if (open_missing(spec, fd, &null) == -1)
+		problem_sys(problem, "cannot open /dev/null");
+	else if (fd_pipe(report) == -1)
+		problem_sys(problem, "cannot make a pipe");
+	else if ((pid = fork_quietly()) == -1)
+		problem_sys(problem, "cannot fork");
+	if (pid == 0)
+		become(spec, fd, report[1]);
+	fd_close(&null);
+	fd_close(&report[1]);
+	failed = pid == -1 || hear(report[0], &why) == -1;
+	fd_close(&report[0]);
+	if (failed) {
+		if (pid != -1) {
+			explain(spec, &why, problem);
+			while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+				continue;
+		}
+		return -1;
+	}
+	p->pid = pid;
+	p->next = running;
+	running = p;
+	return 0;
+}
+
+pid_t
+proc_fork(int (*run)(void *), void *argument)
+{
+	pid_t pid = fork_quietly();
+
+	if (pid != 0)
+		return pid;
+	proc_forget();
+	signals_default();
+	_exit(run(argument));
+}
+
+void
+proc_kill(const struct proc *p, int signo)
+{
+	if (p->pid > 0)
+		kill(p->pid, signo);
+}
+
+void
+proc_kill_group(const struct proc *p, int signo)
+{
+	if (p->pid > 0)
+		kill(-p->pid, signo);
+}
+
+static void
+proc_ended(pid_t pid, int status, int64_t now)
+{
+	struct proc **link, *p;
+
+	for (link = &running; (p = *link) != NULL; link = &p->next)
+		if (p->pid == pid) {
+			*link = p->next;
+			p->next = NULL;
+			p->pid = 0; /* from here on nobody can kill a stranger
+				     */
+			p->ended(p, status, now); /* may free p: last use */
+			return;
+		}
+	/* A stranger: a forked copy, or a grandchild we inherited. */
+}
+
+void
+proc_reap(int64_t now)
+{
+	int status;
+	pid_t pid;
+
+	for (;;) { /* one SIGCHLD can stand for many of them */
+		pid = waitpid(-1, &status, WNOHANG);
+		if (pid > 0)
+			proc_ended(pid, status, now);
+		else if (pid == 0 || errno != EINTR)
+			return; /* none ended yet, or none left */
+	}
+}
+
+void
+proc_forget(void)
+{
+	struct proc *p;
+
+	while ((p = running) != NULL) {
+		running = p->next;
+		p->next = NULL;
+		p->pid = 0;
+	}
+}
+
+enum sight { SIGHT_UNKNOWN, SIGHT_ALIVE, SIGHT_ENDED };
+
+/*
+ * /proc/PID/stat is "PID (NAME) STATE ..."; the start time is field 22. NAME
+ * may hold anything, so count from the last parenthesis.
+ */
+static enum sight
+proc_look(pid_t pid, uint64_t *start)
+{
+	char path[64], text[1024], *at;
+	ssize_t n = -1;
+	int fd;
+
+	*start = 0;
+	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1)
+		n = read(fd, text, sizeof text - 1);
+	fd_close(&fd);
+	if (n <= 0)
+		return SIGHT_UNKNOWN;
+	text[n] = '\0';
+	if ((at = strrchr(text, ')')) == NULL || at[1] != ' ')
+		return SIGHT_UNKNOWN;
+	at += 2;
+	if (*at == 'Z' || *at == 'X')
+		return SIGHT_ENDED;
+	for (int field = 3; field < 22; field++)
+		if ((at = strchr(at, ' ')) == NULL)
+			return SIGHT_UNKNOWN;
+		else
+			at++;
+	*start = strtoull(at, NULL, 10);
+	return SIGHT_ALIVE;
+}
+
+uint64_t
+proc_started(pid_t pid)
+{
+	uint64_t start = 0;
+
+	if (pid > 0)
+		proc_look(pid, &start);
+	return start;
+}
+
+int
+proc_alive(pid_t pid, uint64_t start)
+{
+	uint64_t its = 0;
+
+	if (pid <= 0 || (kill(pid, 0) == -1 && errno != EPERM))
+		return 0;
+	switch (proc_look(pid, &its)) {
+	case SIGHT_ENDED:
+		return 0;
+	case SIGHT_ALIVE:
+		return start == 0 || its == start;
+	case SIGHT_UNKNOWN:
+		break; /* no /proc, or one that hides others' processes */
+	}
+	return 1;
+}
+
+const char *
+proc_status_text(int status, char *out, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(out, size, "killed by signal %d (%s)",
+		    WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		snprintf(out, size, "exit status %d", WEXITSTATUS(status));
+	return out;
+}
