@@ -21,8 +21,9 @@
  *
  * An app that was known stays an app while its directory exists (so a deploy
  * that lacks a file for a second changes nothing): pass the earlier result.
- * An app directory writable by others, or a symlink that leaves apps/, is
- * listed with `refused` set.
+ * An app directory writable by others (or below a directory that is), or a
+ * symlink that leaves apps/, is listed with `refused` set; so is the second of
+ * two that have the same host and mount.
  */
 #define DISCOVER_DEPTH     4
 #define DISCOVER_APPS_MOST 1000
@@ -30,7 +31,8 @@
 struct discovery {
 	struct app *apps; /* sorted by name */
 	size_t napps;
-	char **groups; /* absolute paths looked into, apps/ first */
+	char **groups; /* absolute paths whose change may change what is
+			  found, apps/ first: groups, what may become an app */
 	size_t ngroups;
 	char **remarks; /* sentences for the log: what was passed over, why */
 	size_t nremarks;
@@ -48,7 +50,9 @@ int discover(
 
 /*
  * A number that changes when one of the directories is changed (mtime with
- * nanoseconds, inode): what a responder compares at most once a second.
+ * nanoseconds, inode, mode): what a responder compares at most once a second.
+ * It changes once more some seconds after a change, since two changes may have
+ * been given the same time.
  */
 uint64_t discover_stamp(char *const *groups, size_t ngroups);
 

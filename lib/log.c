@@ -14,6 +14,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/utf8.h"
 #include "lib/xalloc.h"
 
 #define LOG_LOOK_MS 1000 /* how often the file's path is looked at */
@@ -83,73 +84,32 @@ log_follow(void)
 	out.torn = 0;
 }
 
-/*
- * The bytes of the character at the front of n, and its code point; 0 if it is
- * not UTF-8 (overlong forms and surrogates are not).
- */
-static size_t
-utf8_take(const unsigned char *s, size_t n, uint32_t *point)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t length;
-
-	if (s[0] < 0x80) {
-		*point = s[0];
-		return 1;
-	}
-	length = (s[0] & 0xe0) == 0xc0   ? 2
-		 : (s[0] & 0xf0) == 0xe0 ? 3
-		 : (s[0] & 0xf8) == 0xf0 ? 4
-					 : 0;
-	if (length == 0 || length > n)
-		return 0;
-	*point = s[0] & (0x7fU >> length);
-	for (size_t i = 1; i < length; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*point = *point << 6 | (s[i] & 0x3f);
-	}
-	if (*point < least[length] || *point > 0x10ffff ||
-	    (*point >= 0xd800 && *point <= 0xdfff))
-		return 0;
-	return length;
-}
-
-/* What a terminal or a reader of lines would act upon: the control characters
- * of ASCII and Latin-1, line separators, changes of direction. */
-static int
-is_control(uint32_t point)
-{
-	return point < 0x20 || (point >= 0x7f && point <= 0x9f) ||
-	       (point >= 0x2028 && point <= 0x202e);
-}
-
 char *
 log_escape(char *to, size_t size, const char *text, size_t n)
 {
 	static const char hex[] = "0123456789abcdef";
-	const unsigned char *s = (const unsigned char *)text;
 	size_t used = 0, length;
-	uint32_t point;
+	unsigned char c;
 
 	assert(size >= 5);
 	while (n > 0) {
-		length = utf8_take(s, n, &point);
-		if (length > 0 && !is_control(point)) {
+		length = utf8_shown(text, n);
+		if (length > 0) {
 			if (length > size - 1 - used)
 				break;
-			memcpy(to + used, s, length);
+			memcpy(to + used, text, length);
 			used += length;
 		} else {
 			length = 1;
 			if (4 > size - 1 - used)
 				break;
+			c = (unsigned char)*text;
 			to[used++] = '\\';
 			to[used++] = 'x';
-			to[used++] = hex[s[0] >> 4];
-			to[used++] = hex[s[0] & 15];
+			to[used++] = hex[c >> 4];
+			to[used++] = hex[c & 15];
 		}
-		s += length;
+		text += length;
 		n -= length;
 	}
 	to[used] = '\0';

@@ -21,7 +21,7 @@
 enum params_result {
 	PARAMS_OK,
 	PARAMS_BAD,     /* 400: NUL, "=" or nothing as a name, contradiction */
-	PARAMS_TOO_MUCH /* 431: a limit is passed */
+	PARAMS_TOO_MUCH /* 431: a limit is passed, or memory is gone */
 };
 
 struct param {
@@ -54,18 +54,20 @@ void params_remove(struct params *, const char *name);
  * R-ENV1 HTTP_* that came twice are joined (HTTP_COOKIE with "; ", others with
  *   ", "); of any other name the last wins; CONTENT_LENGTH or HTTP_HOST that
  *   came twice and differ: PARAMS_BAD.
- * R-ENV2 behind lighttpd (SERVER_SOFTWARE) a name twice is an underscore
- *   collision: PARAMS_BAD.
+ * R-ENV2 behind lighttpd (SERVER_SOFTWARE) an HTTP_* that came twice is an
+ *   underscore collision: PARAMS_BAD.
  * R-ENV3 dropped: HTTP_PROXY, HTTP_TRANSFER_ENCODING, HTTP_CONTENT_LENGTH,
  *   HTTP_CONTENT_TYPE, HTTP_CONNECTION, HTTP_KEEP_ALIVE, HTTP_TE,
  *   HTTP_TRAILER, HTTP_UPGRADE; CONTENT_LENGTH, CONTENT_TYPE, REMOTE_USER,
- *   AUTH_TYPE and HTTPS if empty. REDIRECT_HTTP_AUTHORIZATION becomes
- *   HTTP_AUTHORIZATION where that is missing.
- * R-ENV4 REQUEST_METHOD, SERVER_NAME (never empty: else HTTP_HOST without port,
- *   else "localhost"), SERVER_PORT ("80", "443" with HTTPS), SERVER_PROTOCOL
+ *   AUTH_TYPE, HTTPS and HTTP_AUTHORIZATION if empty.
+ *   REDIRECT_HTTP_AUTHORIZATION becomes HTTP_AUTHORIZATION where that is
+ *   missing.
+ * R-ENV4 REQUEST_METHOD ("GET"), SERVER_NAME (never empty: else HTTP_HOST
+ * without port, else "localhost"), SERVER_PORT ("80", "443" with HTTPS),
+ * SERVER_PROTOCOL
  *   ("HTTP/1.0"), QUERY_STRING ("") are always there.
  * CONTENT_LENGTH that is not a plain number: PARAMS_BAD.
- * The sentence says which name, escaped.
+ * The sentence says which name, escaped. On failure all stays as it came.
  */
 enum params_result params_settle(struct params *, struct problem *);
 

@@ -70,8 +70,8 @@ int settings_workers_default(void);
 int settings_total_default(void);
 
 /* For the manual's test and `mamayo settings`: one line per key, in the
- * manual's order, "KEY|where|type|default|meaning", written to standard
- * output. where is app or account. */
+ * manual's order, "KEY|where|type|default|unit|meaning", written to standard
+ * output. where is app or account; the unit may be empty. */
 void settings_print_table(void);
 
 #endif

@@ -15,14 +15,16 @@
  * 3. The path is decoded once, "//" collapsed, "." and ".." resolved; above
  *    the root, a NUL, or a bad %zz is refused (URL_BAD). A trailing slash
  *    stays.
- * 4. A path that does not begin with base (on a segment boundary): SCRIPT_NAME
- *    + PATH_INFO without our file name. "base/mamayo.fcgi/x" typed directly is
- *    base + "/x".
+ * 4. A path that does not begin with base (on a segment boundary), or from
+ *    which lighttpd's strip-request-uri took the prefix: SCRIPT_NAME +
+ *    PATH_INFO without our file name. "base/mamayo.fcgi/x" typed directly is
+ *    base + "/x". Neither begins with the base that was set: a front proxy
+ *    has cut it off, and the path is whole.
  * 5. "/" as a SCRIPT_NAME is "".
  */
 enum url_result {
 	URL_OK,
-	URL_BAD /* answer 400 */
+	URL_BAD /* answer 400 (also without memory); the url is empty */
 };
 
 struct url {

@@ -1,0 +1,873 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/machine.h"
+#include "lib/settings.h"
+#include "lib/xalloc.h"
+
+#define SECONDS_MOST 86400
+#define NAMES_MOST   1000 /* of one "env" or "environ" */
+#define NEAR         2    /* edits between a key and the one that was meant */
+#define MEBIBYTE     ((uint64_t)1024 * 1024)
+
+enum where { APP, ACCOUNT };
+
+enum type { TEXT, NUMBER, TRUTH, NAMES };
+
+struct setting {
+	const char *key; /* "workers.max" stands in the object "workers" */
+	enum where where;
+	enum type type;
+	size_t at;           /* place in the struct of `where` */
+	int least, most;     /* NUMBER */
+	int fallback;        /* NUMBER and TRUTH */
+	const char *shown;   /* the default, where it is not `fallback` */
+	const char *unit;    /* NULL: none */
+	const char *meaning; /* also in mamayo.json(5), word by word */
+	int (*accepts)(const char *); /* a TEXT, or a name of NAMES */
+	const char *expected;         /* what that is, in words */
+};
+
+#define OF_APP(member) .where = APP, .at = offsetof(struct app_settings, member)
+#define OF_ACCOUNT(member) \
+	.where = ACCOUNT, .at = offsetof(struct account_settings, member)
+
+static int
+is_entry(const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	return colon != NULL && colon > text && colon[1] != '\0' &&
+	       strchr(colon + 1, ':') == NULL &&
+	       strpbrk(text, " \t\r\n\"'") == NULL;
+}
+
+static int
+is_program(const char *text)
+{
+	return *text != '\0' && strpbrk(text, "\t\r\n") == NULL;
+}
+
+static int
+is_env_name(const char *name)
+{
+	return *name != '\0' && strchr("0123456789", *name) == NULL &&
+	       strspn(name,
+		   "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		   "0123456789_") == strlen(name);
+}
+
+/* What a request says of itself, no setting may say in its place. */
+static int
+is_environ_name(const char *name)
+{
+	static const char *const owned[] = { "REQUEST_METHOD", "SCRIPT_NAME",
+		"PATH_INFO", "QUERY_STRING", "REQUEST_URI", "CONTENT_LENGTH",
+		"CONTENT_TYPE", "SERVER_NAME", "SERVER_PORT",
+		"SERVER_PROTOCOL" };
+	static const char *const families[] = { "wsgi.", "mamayo.", "HTTP_" };
+	size_t i;
+
+	for (i = 0; i < sizeof owned / sizeof owned[0]; i++)
+		if (strcmp(name, owned[i]) == 0)
+			return 0;
+	for (i = 0; i < sizeof families / sizeof families[0]; i++)
+		if (strncmp(name, families[i], strlen(families[i])) == 0)
+			return 0;
+	return *name != '\0' && strchr(name, '=') == NULL;
+}
+
+/* In the order of the manual. */
+static const struct setting table[] = {
+	{ .key = "entry",
+	    OF_APP(entry),
+	    .type = TEXT,
+	    .shown = "found",
+	    .accepts = is_entry,
+	    .expected = "\"module:callable\"",
+	    .meaning = "The application: a module and the callable in it." },
+	{ .key = "python",
+	    OF_APP(python),
+	    .type = TEXT,
+	    .shown = "found",
+	    .accepts = is_program,
+	    .expected = "the path or the name of an interpreter",
+	    .meaning = "The interpreter: a path, absolute or below the "
+		       "application's directory, a virtual environment, or a "
+		       "name such as python3.11." },
+	{ .key = "workers.min",
+	    OF_APP(workers_min),
+	    .type = NUMBER,
+	    .most = 1000,
+	    .unit = "workers",
+	    .meaning = "Workers that stay although they are idle." },
+	{ .key = "workers.max",
+	    OF_APP(workers_max),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = 1000,
+	    .shown = "by the machine",
+	    .unit = "workers",
+	    .meaning = "Workers that may run at the same time." },
+	{ .key = "idle",
+	    OF_APP(idle),
+	    .type = NUMBER,
+	    .most = SECONDS_MOST,
+	    .fallback = 300,
+	    .unit = "seconds",
+	    .meaning = "How long a worker may be idle before it is stopped; 0 "
+		       "stops it at once." },
+	{ .key = "timeout",
+	    OF_APP(timeout),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = SECONDS_MOST,
+	    .fallback = 120,
+	    .unit = "seconds",
+	    .meaning = "How long a request may be silent before its worker is "
+		       "stopped and the visitor gets status 504." },
+	{ .key = "start_timeout",
+	    OF_APP(start_timeout),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = SECONDS_MOST,
+	    .fallback = 60,
+	    .unit = "seconds",
+	    .meaning = "How long a worker may take to import the "
+		       "application." },
+	{ .key = "queue",
+	    OF_APP(queue),
+	    .type = NUMBER,
+	    .most = 10000,
+	    .fallback = 100,
+	    .unit = "requests",
+	    .meaning = "Requests that may wait for a worker, beside those "
+		       "being served; more are answered with status 503, and "
+		       "with 0 none waits." },
+	{ .key = "queue_timeout",
+	    OF_APP(queue_timeout),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = SECONDS_MOST,
+	    .fallback = 30,
+	    .unit = "seconds",
+	    .meaning = "How long a request may wait for a worker before it is "
+		       "answered with status 503." },
+	{ .key = "stop_timeout",
+	    OF_APP(stop_timeout),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = SECONDS_MOST,
+	    .fallback = 5,
+	    .unit = "seconds",
+	    .meaning = "How long a worker that was asked to leave may take "
+		       "before it is killed." },
+	{ .key = "body_timeout",
+	    OF_APP(body_timeout),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = SECONDS_MOST,
+	    .fallback = 60,
+	    .unit = "seconds",
+	    .meaning = "How long the web server may be silent while it sends "
+		       "the body of a request." },
+	{ .key = "env",
+	    OF_APP(env),
+	    .type = NAMES,
+	    .shown = "none",
+	    .accepts = is_env_name,
+	    .expected = "letters, digits and \"_\", not a digit first",
+	    .meaning = "Environment variables of the worker." },
+	{ .key = "environ",
+	    OF_APP(environ_),
+	    .type = NAMES,
+	    .shown = "none",
+	    .accepts = is_environ_name,
+	    .expected = "a name without \"=\" that no request has of its own",
+	    .meaning = "Strings added to the WSGI environ of every request." },
+	{ .key = "debug",
+	    OF_APP(debug),
+	    .type = TRUTH,
+	    .meaning = "Show visitors why the application could not start, "
+		       "with its traceback." },
+	{ .key = "linger",
+	    OF_ACCOUNT(linger),
+	    .type = NUMBER,
+	    .most = SECONDS_MOST,
+	    .fallback = 300,
+	    .unit = "seconds",
+	    .meaning = "How long the supervisor stays after the last worker "
+		       "has left; 0 lets it leave at once." },
+	{ .key = "grace",
+	    OF_ACCOUNT(grace),
+	    .type = NUMBER,
+	    .most = SECONDS_MOST,
+	    .fallback = 30,
+	    .unit = "seconds",
+	    .meaning = "How long the supervisor waits for the web server to "
+		       "come back before it stops the workers and leaves; 0 "
+		       "does not wait." },
+	{ .key = "max_workers",
+	    OF_ACCOUNT(max_workers),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = 10000,
+	    .shown = "by the machine",
+	    .unit = "workers",
+	    .meaning = "Workers of all applications together; each may have "
+		       "one in any case." },
+};
+
+#define TABLE_END (table + sizeof table / sizeof table[0])
+
+/* A file while it is read. */
+struct reader {
+	const char *path;
+	const char *text; /* of length bytes */
+	size_t length;
+	enum where where; /* whose file it is */
+	struct app_settings *app;
+	struct account_settings *account; /* NULL in an app's file */
+	struct problem *why;
+};
+
+static void *
+place(const struct setting *s, struct app_settings *app,
+    struct account_settings *account)
+{
+	return s->where == APP ? (char *)app + s->at : (char *)account + s->at;
+}
+
+static void
+names_free(char **names)
+{
+	size_t i;
+
+	for (i = 0; names != NULL && names[i] != NULL; i++)
+		free(names[i]);
+	free(names);
+}
+
+static char **
+names_copy(char *const *names)
+{
+	char **copy;
+	size_t i, n = 0;
+
+	if (names == NULL)
+		return NULL;
+	while (names[n] != NULL)
+		n++;
+	copy = xcalloc(n + 1, sizeof *copy);
+	for (i = 0; i < n; i++)
+		copy[i] = xstrdup(names[i]);
+	return copy;
+}
+
+void
+app_settings_release(struct app_settings *app)
+{
+	free(app->entry);
+	free(app->python);
+	names_free(app->env);
+	names_free(app->environ_);
+	memset(app, 0, sizeof *app);
+}
+
+void
+account_settings_init(struct account_settings *account)
+{
+	const struct setting *s;
+
+	memset(account, 0, sizeof *account);
+	for (s = table; s < TABLE_END; s++)
+		if (s->type == NUMBER || s->type == TRUTH)
+			*(int *)place(s, &account->app, account) = s->fallback;
+}
+
+void
+account_settings_release(struct account_settings *account)
+{
+	app_settings_release(&account->app);
+	memset(account, 0, sizeof *account);
+}
+
+static void
+app_settings_copy(struct app_settings *to, const struct app_settings *from)
+{
+	*to = *from;
+	to->entry = from->entry == NULL ? NULL : xstrdup(from->entry);
+	to->python = from->python == NULL ? NULL : xstrdup(from->python);
+	to->env = names_copy(from->env);
+	to->environ_ = names_copy(from->environ_);
+}
+
+/* Is the string literal at text, quotes included, this key? */
+static int
+literal_is(const char *text, size_t n, const char *key)
+{
+	json_t *literal = json_loadb(text, n, JSON_DECODE_ANY, NULL);
+	const char *value = json_string_value(literal);
+	int same = value != NULL && strcmp(value, key) == 0;
+
+	json_decref(literal);
+	return same;
+}
+
+/* Bytes of the string literal at text, which is whole. */
+static size_t
+literal_length(const char *text)
+{
+	size_t n = 1;
+
+	while (text[n] != '"')
+		n += text[n] == '\\' ? 2 : 1;
+	return n + 1;
+}
+
+/*
+ * The line where a key stands: at the top if parent is NULL, else in the
+ * object with that name. The text has been parsed, so only a key has a colon
+ * behind it.
+ */
+static int
+line_of(const struct reader *r, const char *parent, const char *key)
+{
+	const char *c, *end = r->text + r->length, *after;
+	int line = 1, depth = 0, in_parent = parent == NULL;
+	size_t n;
+
+	for (c = r->text; c < end; c++) {
+		if (*c == '\n')
+			line++;
+		else if (*c == '{' || *c == '[')
+			depth++;
+		else if (*c == '}' || *c == ']')
+			depth--;
+		if (*c != '"')
+			continue;
+		n = literal_length(c);
+		after = c + n;
+		while (after < end && strchr(" \t\r\n", *after) != NULL)
+			after++;
+		if (after < end && *after == ':') {
+			if (depth == (parent == NULL ? 1 : 2) && in_parent &&
+			    literal_is(c, n, key))
+				return line;
+			if (depth == 1 && parent != NULL)
+				in_parent = literal_is(c, n, parent);
+		}
+		c += n - 1;
+	}
+	return 1;
+}
+
+/* Of a long path the end says which file it is. */
+static int
+fail(const struct reader *r, int line, int column, const char *sentence)
+{
+	size_t n = strlen(r->path), most = 200;
+	char shown[400];
+	const char *cut = n > most ? "..." : "";
+	const char *path = n > most ? r->path + n - most : r->path;
+
+	log_escape(shown, sizeof shown, sentence, strlen(sentence));
+	if (line == 0)
+		return problem_set(r->why, "%s%s: %s", cut, path, shown);
+	if (column == 0)
+		return problem_set(
+		    r->why, "%s%s:%d: %s", cut, path, line, shown);
+	return problem_set(
+	    r->why, "%s%s:%d:%d: %s", cut, path, line, column, shown);
+}
+
+/* "PATH:LINE: "KEY" and the rest". Always -1. */
+__attribute__((format(printf, 4, 5))) static int
+complain(const struct reader *r, const char *parent, const char *key,
+    const char *fmt, ...)
+{
+	char said[256], sentence[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(said, sizeof said, fmt, ap);
+	va_end(ap);
+	snprintf(sentence, sizeof sentence, "\"%s%s%.60s\" %s",
+	    parent == NULL ? "" : parent, parent == NULL ? "" : ".", key, said);
+	return fail(r, line_of(r, parent, key), 0, sentence);
+}
+
+/* A value in a sentence, short. */
+static const char *
+shown(const json_t *value, char *out, size_t size)
+{
+	char *text;
+
+	if (json_is_object(value))
+		return "an object";
+	if (json_is_array(value))
+		return "a list";
+	text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+	if (text == NULL)
+		return "something else";
+	snprintf(out, size, "%.40s%s", text, strlen(text) > 40 ? "..." : "");
+	free(text);
+	return out;
+}
+
+static size_t
+smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* How many letters must be put in, taken out or changed (Levenshtein); more
+ * than NEAR for what differs much in length. */
+static size_t
+edits(const char *a, const char *b, size_t nb)
+{
+	size_t row[64], na = strlen(a), i, j, corner, above;
+
+	if (nb + 1 > sizeof row / sizeof row[0] || na > nb + NEAR ||
+	    nb > na + NEAR)
+		return NEAR + 1;
+	for (j = 0; j <= nb; j++)
+		row[j] = j;
+	for (i = 1; i <= na; i++) {
+		corner = row[0];
+		row[0] = i;
+		for (j = 1; j <= nb; j++) {
+			above = row[j];
+			row[j] = smaller(corner + (a[i - 1] != b[j - 1]),
+			    smaller(above, row[j - 1]) + 1);
+			corner = above;
+		}
+	}
+	return row[nb];
+}
+
+/*
+ * The part of a table key that may stand at this place: "workers" of
+ * "workers.max" at the top, "max" in "workers". 0 if it does not belong here.
+ */
+static size_t
+part_at(const struct setting *s, const char *parent, const char **part)
+{
+	size_t n = parent == NULL ? 0 : strlen(parent);
+
+	*part = s->key;
+	if (parent == NULL)
+		return strcspn(s->key, ".");
+	if (strncmp(s->key, parent, n) != 0 || s->key[n] != '.')
+		return 0;
+	*part = s->key + n + 1;
+	return strlen(*part);
+}
+
+static int
+unknown_key(const struct reader *r, const char *parent, const char *key)
+{
+	const struct setting *s;
+	const char *part, *best = NULL, *dot;
+	size_t n, distance, best_n = 0, nearest = NEAR + 1;
+
+	for (s = table; s < TABLE_END; s++) {
+		if (parent == NULL && strcmp(s->key, key) == 0) {
+			dot = strchr(s->key, '.');
+			if (dot == NULL)
+				return complain(r, parent, key,
+				    "may stand only in the account's file");
+			return complain(r, parent, key,
+			    "is to be written as \"%.*s\": {\"%s\": ...}",
+			    (int)(dot - s->key), s->key, dot + 1);
+		}
+		if (s->where == ACCOUNT && r->where == APP)
+			continue;
+		n = part_at(s, parent, &part);
+		distance = n == 0 ? NEAR + 1 : edits(key, part, n);
+		if (distance < nearest) {
+			nearest = distance;
+			best = part;
+			best_n = n;
+		}
+	}
+	if (best == NULL)
+		return complain(r, parent, key,
+		    "is not a key of this file; mamayo.json(5) has them all");
+	return complain(r, parent, key,
+	    "is not a key of this file; did you mean \"%s%s%.*s\"?",
+	    parent == NULL ? "" : parent, parent == NULL ? "" : ".",
+	    (int)best_n, best);
+}
+
+static int
+names_order(const void *left, const void *right)
+{
+	return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+/* Puts "name=value" among them, in the place of an earlier one. */
+static void
+names_put(char ***names, size_t *n, const char *name, const char *value)
+{
+	size_t i, length = strlen(name);
+
+	for (i = 0; i < *n; i++)
+		if (strncmp((*names)[i], name, length) == 0 &&
+		    (*names)[i][length] == '=')
+			break;
+	if (i == *n) {
+		*names = xrealloc(*names, *n + 2, sizeof **names);
+		(*names)[(*n)++] = NULL;
+		(*names)[*n] = NULL;
+	}
+	free((*names)[i]);
+	(*names)[i] = xprintf("%s=%s", name, value);
+}
+
+static int
+read_names(
+    const struct reader *r, const struct setting *s, json_t *object, char ***to)
+{
+	const char *name;
+	char out[64];
+	json_t *value;
+	size_t n = 0;
+
+	if (!json_is_object(object))
+		return complain(r, NULL, s->key,
+		    "must be an object such as {\"NAME\": \"value\"}, not %s",
+		    shown(object, out, sizeof out));
+	if (json_object_size(object) > NAMES_MOST)
+		return complain(r, NULL, s->key,
+		    "must have at most %d names, not %zu", NAMES_MOST,
+		    json_object_size(object));
+	while (*to != NULL && (*to)[n] != NULL)
+		n++;
+	json_object_foreach(object, name, value)
+	{
+		if (!s->accepts(name))
+			return complain(r, s->key, name,
+			    "has a name that may not be set: it must be %s",
+			    s->expected);
+		if (!json_is_string(value))
+			return complain(r, s->key, name,
+			    "must be a string, not %s",
+			    shown(value, out, sizeof out));
+		names_put(to, &n, name, json_string_value(value));
+	}
+	if (n > 1)
+		qsort(*to, n, sizeof **to, names_order);
+	return 0;
+}
+
+static int
+read_value(const struct reader *r, const struct setting *s, const char *parent,
+    const char *key, json_t *value)
+{
+	void *to = place(s, r->app, r->account);
+	json_int_t number = json_integer_value(value);
+	const char *text = json_string_value(value);
+	char out[64];
+
+	switch (s->type) {
+	case TEXT:
+		if (text == NULL || !s->accepts(text))
+			return complain(r, parent, key, "must be %s, not %s",
+			    s->expected, shown(value, out, sizeof out));
+		free(*(char **)to);
+		*(char **)to = xstrdup(text);
+		return 0;
+	case NUMBER:
+		if (!json_is_integer(value) || number < s->least ||
+		    number > s->most)
+			return complain(r, parent, key,
+			    "must be a whole number from %d to %d, not %s",
+			    s->least, s->most, shown(value, out, sizeof out));
+		*(int *)to = (int)number;
+		return 0;
+	case TRUTH:
+		if (!json_is_boolean(value))
+			return complain(r, parent, key,
+			    "must be true or false, not %s",
+			    shown(value, out, sizeof out));
+		*(int *)to = json_is_true(value);
+		return 0;
+	case NAMES:
+		return read_names(r, s, value, to);
+	}
+	return -1;
+}
+
+static int
+read_key(
+    const struct reader *r, const char *parent, const char *key, json_t *value)
+{
+	const struct setting *s;
+	const char *part, *inner;
+	json_t *inner_value;
+	char out[64];
+	size_t n;
+
+	for (s = table; s < TABLE_END; s++) {
+		n = part_at(s, parent, &part);
+		if (n != strlen(key) || strncmp(part, key, n) != 0 ||
+		    (s->where == ACCOUNT && r->where == APP))
+			continue;
+		if (part[n] == '\0')
+			return read_value(r, s, parent, key, value);
+		if (!json_is_object(value))
+			return complain(r, parent, key,
+			    "must be an object such as {\"%s\": %d}, not %s",
+			    part + n + 1, s->least,
+			    shown(value, out, sizeof out));
+		json_object_foreach(value, inner,
+		    inner_value) if (read_key(r, key, inner, inner_value) ==
+				     -1) return -1;
+		return 0;
+	}
+	return unknown_key(r, parent, key);
+}
+
+/* The two may come from two files; where only the least is set, the most
+ * follows it. */
+static int
+check_workers(const struct reader *r, json_t *root)
+{
+	struct app_settings *app = r->app;
+	const char *key = "max";
+
+	if (app->workers_max == 0) {
+		if (app->workers_min > settings_workers_default())
+			app->workers_max = app->workers_min;
+		return 0;
+	}
+	if (app->workers_min <= app->workers_max)
+		return 0;
+	if (json_object_get(json_object_get(root, "workers"), key) == NULL)
+		return complain(r, "workers", "min",
+		    "must be at most \"workers.max\", which is %d, not %d",
+		    app->workers_max, app->workers_min);
+	return complain(r, "workers", key,
+	    "must be at least \"workers.min\", which is %d, not %d",
+	    app->workers_min, app->workers_max);
+}
+
+static int
+read_text(struct reader *r)
+{
+	json_error_t error;
+	json_t *root, *value;
+	const char *key;
+	int result = 0;
+
+	if (r->length >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0) {
+		r->text += 3; /* the mark some editors put before UTF-8 */
+		r->length -= 3;
+	}
+	root = json_loadb(r->text, r->length, JSON_REJECT_DUPLICATES, &error);
+	if (root == NULL)
+		return fail(r, error.line, error.column, error.text);
+	if (!json_is_object(root))
+		result = fail(r, 1, 0,
+		    "there must be one object, such as {\"timeout\": 60}");
+	else
+		json_object_foreach(root, key,
+		    value) if ((result = read_key(r, NULL, key, value)) ==
+			       -1) break;
+	if (result == 0)
+		result = check_workers(r, root);
+	json_decref(root);
+	return result;
+}
+
+/* All bytes of a file, at most SETTINGS_FILE_MOST. NULL with errno. */
+static char *
+read_all(int fd, size_t *length)
+{
+	char *text = malloc(SETTINGS_FILE_MOST + 1);
+	ssize_t n;
+
+	if (text == NULL)
+		return NULL;
+	for (*length = 0; *length <= SETTINGS_FILE_MOST; *length += (size_t)n) {
+		n = read(fd, text + *length, SETTINGS_FILE_MOST + 1 - *length);
+		if (n == 0)
+			return text;
+		if (n == -1) {
+			if (errno == EINTR) {
+				n = 0;
+				continue;
+			}
+			free(text);
+			return NULL;
+		}
+	}
+	free(text);
+	errno = EFBIG;
+	return NULL;
+}
+
+static int
+read_open_file(struct reader *r, int fd)
+{
+	struct stat st;
+	char *text;
+	int result;
+
+	if (fstat(fd, &st) == -1)
+		return fail(r, 0, 0, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return fail(r, 0, 0, "this is not a regular file");
+	text = read_all(fd, &r->length);
+	if (text == NULL && errno == EFBIG)
+		return fail(r, 0, 0, "the file is larger than 1 MiB");
+	if (text == NULL)
+		return fail(r, 0, 0, strerror(errno));
+	r->text = text;
+	result = read_text(r);
+	free(text);
+	return result;
+}
+
+/* 0, 1 if there is no file, or -1. */
+static int
+read_file(struct reader *r)
+{
+	int fd, result;
+
+	fd = open(r->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 1;
+		if (errno == ELOOP || errno == EMLINK)
+			return fail(r, 0, 0,
+			    "this is a symbolic link, which is not followed");
+		return fail(r, 0, 0, strerror(errno));
+	}
+	result = read_open_file(r, fd);
+	fd_close(&fd);
+	return result;
+}
+
+int
+account_settings_read(
+    const char *path, struct account_settings *out, struct problem *why)
+{
+	struct account_settings made;
+	struct reader r = { .path = path, .where = ACCOUNT, .why = why };
+	int result;
+
+	account_settings_init(&made);
+	r.app = &made.app;
+	r.account = &made;
+	result = read_file(&r);
+	if (result == -1) {
+		account_settings_release(&made);
+		return -1;
+	}
+	account_settings_release(out);
+	*out = made;
+	return result;
+}
+
+int
+app_settings_read(const char *path, const struct account_settings *account,
+    struct app_settings *out, struct problem *why)
+{
+	struct app_settings made;
+	struct reader r = { .path = path, .where = APP, .why = why };
+	int result;
+
+	app_settings_copy(&made, &account->app);
+	r.app = &made;
+	result = read_file(&r);
+	if (result == -1) {
+		app_settings_release(&made);
+		return -1;
+	}
+	app_settings_release(out);
+	*out = made;
+	return result;
+}
+
+static uint64_t
+least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+int
+settings_workers_default(void)
+{
+	uint64_t n = least(4, machine_cores());
+
+	n = least(n, machine_processes() / 8);
+	n = least(n, machine_memory() / (128 * MEBIBYTE));
+	return n < 1 ? 1 : (int)n;
+}
+
+int
+settings_total_default(void)
+{
+	uint64_t n = least(32, machine_processes() / 4);
+
+	n = least(n, machine_memory() / (64 * MEBIBYTE));
+	return n < 1 ? 1 : (int)n;
+}
+
+static void
+print_type(const struct setting *s)
+{
+	switch (s->type) {
+	case TEXT:
+		printf("string");
+		return;
+	case NUMBER:
+		printf("number from %d to %d", s->least, s->most);
+		return;
+	case TRUTH:
+		printf("true or false");
+		return;
+	case NAMES:
+		printf("names and strings");
+		return;
+	}
+}
+
+static void
+print_default(const struct setting *s)
+{
+	if (s->shown != NULL)
+		printf("%s", s->shown);
+	else if (s->type == TRUTH)
+		printf("%s", s->fallback ? "true" : "false");
+	else
+		printf("%d", s->fallback);
+}
+
+void
+settings_print_table(void)
+{
+	const struct setting *s;
+
+	for (s = table; s < TABLE_END; s++) {
+		printf("%s|%s|", s->key, s->where == APP ? "app" : "account");
+		print_type(s);
+		printf("|");
+		print_default(s);
+		printf("|%s|%s\n", s->unit == NULL ? "" : s->unit, s->meaning);
+	}
+}
