@@ -19,8 +19,9 @@
 #include "lib/fd.h"
 #include "lib/listen.h"
 
-#define LISTEN_SUFFIX   8 /* ".1234567": the temporary name of a socket */
-#define LISTEN_INHERITS 3 /* the first descriptor of sd_listen_fds(3) */
+#define LISTEN_SUFFIX   8    /* ".1234567": the temporary name of a socket */
+#define LISTEN_INHERITS 3    /* the first descriptor of sd_listen_fds(3) */
+#define LISTEN_LOOKS    1000 /* the most of LISTEN_FDS that is looked at */
 
 union address {
 	struct sockaddr any;
@@ -300,8 +301,10 @@ listen_inherited(int *fds, size_t most)
 	unsetenv("LISTEN_FDNAMES");
 	if (pid != (long)getpid())
 		return 0;
-	for (long i = 0; i < n && taken < most; i++) {
-		int fd = LISTEN_INHERITS + (int)i;
+	if (n > LISTEN_LOOKS)
+		n = LISTEN_LOOKS;
+	for (int i = 0; i < n && taken < most; i++) {
+		int fd = LISTEN_INHERITS + i;
 
 		if (!listen_is(fd))
 			continue;

@@ -130,7 +130,7 @@ log_line(char *line, size_t size, const char *level, const char *text)
 	used += (size_t)snprintf(line + used, size - used,
 	    ".%03ld %.32s[%ld] %s: ", t.tv_nsec / 1000000, out.role,
 	    (long)getpid(), level);
-	log_escape(line + used, size - used - 1, text, strlen(text));
+	log_escape(line + used, size - used, text, strlen(text));
 	used += strlen(line + used);
 	line[used++] = '\n';
 	return used;

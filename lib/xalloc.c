@@ -27,7 +27,7 @@ xcalloc(size_t count, size_t size)
 
 	if (count == 0 || size == 0)
 		count = size = 1;
-	if ((p = calloc(count, size)) == NULL)
+	if (count > SIZE_MAX / size || (p = calloc(count, size)) == NULL)
 		out_of_memory();
 	return p;
 }
