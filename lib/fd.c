@@ -306,8 +306,8 @@ fd_peer(int sock, uid_t *uid, pid_t *pid)
 int
 fd_unnamed(int dir_fd)
 {
-	char name[32];
-	uint64_t number;
+	static unsigned count;
+	char name[64];
 	int fd = -1;
 
 #ifdef O_TMPFILE
@@ -316,10 +316,9 @@ fd_unnamed(int dir_fd)
 	    (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
 		return fd;
 #endif
-	for (int tries = 0; tries < 10 && fd == -1; tries++) {
-		fd_random(&number, sizeof number);
-		snprintf(name, sizeof name, "tmp-%016llx",
-		    (unsigned long long)number);
+	for (int tries = 0; tries < 100 && fd == -1; tries++) {
+		snprintf(
+		    name, sizeof name, "tmp-%ld-%u", (long)getpid(), ++count);
 		fd = openat(dir_fd, name,
 		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (fd == -1 && errno != EEXIST)
@@ -334,16 +333,16 @@ static int
 random_from_device(unsigned char *to, size_t n)
 {
 	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-	ssize_t got = 0;
+	ssize_t got;
 
-	while (fd != -1 && n > 0 && (got > 0 || errno == EINTR || got == 0)) {
+	while (fd != -1 && n > 0) {
 		got = read(fd, to, n);
-		if (got == 0)
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got <= 0)
 			break;
-		if (got > 0) {
-			to += got;
-			n -= (size_t)got;
-		}
+		to += got;
+		n -= (size_t)got;
 	}
 	fd_close(&fd);
 	return n == 0 ? 0 : -1;

@@ -58,7 +58,7 @@ ssize_t fd_recv(int sock, void *, size_t size, int *fds, size_t *nfds);
 int fd_peer(int sock, uid_t *, pid_t *);
 
 /* A regular file without a name below the directory, read and write, mode
- * 0600 (O_TMPFILE, else a random name that is unlinked at once). */
+ * 0600 (O_TMPFILE, else a name that is unlinked at once). */
 int fd_unnamed(int dir_fd);
 
 /* n bytes of randomness from the system; dies if there is none. */
