@@ -1,0 +1,82 @@
+#include "config.h"
+
+#include <fcgiapp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fcgi/apology.h"
+
+#define APOLOGY_MOST 4096
+
+/* The sentence may name paths and users: text, not markup. */
+static void
+apology_escape(char *out, size_t size, const char *text)
+{
+	const char *as;
+	size_t n = 0, length;
+	char one[2] = { 0, 0 };
+
+	for (; *text != '\0'; text++) {
+		one[0] =
+		    (unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text;
+		as = *text == '<'   ? "&lt;"
+		     : *text == '>' ? "&gt;"
+		     : *text == '&' ? "&amp;"
+		     : *text == '"' ? "&quot;"
+				    : one;
+		length = strlen(as);
+		if (n + length + 1 > size)
+			break;
+		memcpy(out + n, as, length);
+		n += length;
+	}
+	out[n] = '\0';
+}
+
+static int
+apology_page(
+    char *out, size_t size, int status, const char *code, const char *text)
+{
+	char escaped[APOLOGY_MOST / 2];
+
+	apology_escape(escaped, sizeof escaped, text);
+	return snprintf(out, size,
+	    "Status: %d mamayo does not serve\r\n"
+	    "Content-Type: text/html; charset=utf-8\r\n"
+	    "Cache-Control: no-store\r\n"
+	    "X-Mamayo-Error: %s\r\n\r\n"
+	    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
+	    "<meta name=\"viewport\" content=\"width=device-width\">"
+	    "<meta name=\"color-scheme\" content=\"light dark\">"
+	    "<title>mamayo does not serve</title>"
+	    "<body style=\"font:1em/1.5 sans-serif;max-width:40em;"
+	    "margin:2em auto;padding:0 1em;overflow-wrap:anywhere\">"
+	    "<h1>mamayo does not serve</h1><p>%s.</p></body></html>\n",
+	    status, code, escaped);
+}
+
+void
+apology_serve(
+    int status, const char *code, const char *text, int (*is_mended)(void))
+{
+	char page[APOLOGY_MOST];
+	int n = apology_page(page, sizeof page, status, code, text);
+	FCGX_Request request;
+
+	if (n < 0 || (size_t)n >= sizeof page)
+		n = (int)strlen(page);
+	if (FCGX_IsCGI()) {
+		fwrite(page, 1, (size_t)n, stdout);
+		fflush(stdout);
+		return;
+	}
+	if (FCGX_Init() != 0 ||
+	    FCGX_InitRequest(&request, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
+		return;
+	while (FCGX_Accept_r(&request) == 0) {
+		FCGX_PutStr(page, n, request.out);
+		FCGX_Finish_r(&request);
+		if (is_mended != NULL && is_mended())
+			return;
+	}
+}

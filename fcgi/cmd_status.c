@@ -1,0 +1,230 @@
+#include "config.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fcgi/command.h"
+#include "lib/account.h"
+#include "lib/discover.h"
+#include "lib/fd.h"
+#include "lib/lease.h"
+#include "lib/link.h"
+
+#define STATUS_WAIT 10000 /* ms for the supervisor's next word */
+
+/* The next message, or NULL (errno). */
+static json_t *
+status_next(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	json_t *message = NULL;
+	size_t nfds = 0;
+	int got = 0;
+
+	while (got == 0) {
+		if (poll(&p, 1, STATUS_WAIT) == 0) {
+			errno = ETIMEDOUT;
+			return NULL;
+		}
+		got = link_recv(fd, &message, NULL, &nfds);
+	}
+	return got == 1 ? message : NULL;
+}
+
+/* Everything that a supervisor says, as one object; NULL if it does not. */
+static json_t *
+status_ask(int fd)
+{
+	json_t *status = NULL, *apps = json_array(), *message;
+	const char *type;
+
+	if (link_send(fd,
+		json_pack("{s:s, s:s, s:s, s:i}", "type", "hello", "role",
+		    "command", "version", PACKAGE_VERSION, "protocol",
+		    LINK_PROTOCOL),
+		NULL, 0) == -1 ||
+	    link_send(fd, json_pack("{s:s}", "type", "status"), NULL, 0) == -1)
+		goto fail;
+	while ((message = status_next(fd)) != NULL) {
+		type = link_string(message, "type");
+		if (strcmp(type, "status") == 0 && status == NULL)
+			status = json_incref(message);
+		else if (strcmp(type, "app") == 0)
+			json_array_append(apps, message);
+		if (strcmp(type, "end") == 0) {
+			json_decref(message);
+			json_object_set_new(status, "apps", apps);
+			return status;
+		}
+		json_decref(message);
+	}
+fail:
+	json_decref(status);
+	json_decref(apps);
+	return NULL;
+}
+
+/* No supervisor runs: what is on disk. */
+static json_t *
+status_asleep(const struct account *a, struct problem *why)
+{
+	struct discovery found;
+	json_t *apps;
+	struct app *app;
+
+	discovery_init(&found);
+	if (discover(a->apps, &found, why) == -1)
+		return NULL;
+	apps = json_array();
+	for (size_t i = 0; i < found.napps; i++) {
+		app = &found.apps[i];
+		json_array_append_new(apps,
+		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, "
+			      "s:[]}",
+			"name", app->name, "mount",
+			app->mount[0] != '\0' ? app->mount : "/", "directory",
+			app->directory, "state",
+			app->refused != NULL ? "failing" : "asleep", "entry",
+			"", "python", "", "generation", "", "requests", 0,
+			"queued", 0, "workers"));
+	}
+	discovery_release(&found);
+	return json_pack("{s:s, s:n, s:[], s:o}", "version", PACKAGE_VERSION,
+	    "supervisor", "responders", "apps", apps);
+}
+
+static void
+status_print_worker(const json_t *worker)
+{
+	printf("    worker %lld  %s, %lld requests",
+	    (long long)link_int(worker, "pid"), link_string(worker, "state"),
+	    (long long)link_int(worker, "requests"));
+	if (link_string(worker, "url")[0] != '\0')
+		printf(", at %s", link_string(worker, "url"));
+	printf("\n");
+}
+
+static void
+status_print(const json_t *status, const struct account *a)
+{
+	json_t *supervisor = json_object_get(status, "supervisor");
+	json_t *apps = json_object_get(status, "apps"), *app, *workers, *one;
+	size_t i, k;
+
+	printf("mamayo %s, %s\n", link_string(status, "version"), a->root);
+	if (json_is_object(supervisor))
+		printf("supervisor %lld, %zu responders\n",
+		    (long long)link_int(supervisor, "pid"),
+		    json_array_size(json_object_get(status, "responders")));
+	else
+		printf("no supervisor runs; it starts with the first "
+		       "request\n");
+	if (json_array_size(apps) == 0)
+		printf("\nThere is no application in %s yet.\n", a->apps);
+	json_array_foreach(apps, i, app)
+	{
+		workers = json_object_get(app, "workers");
+		printf("\n%s  %s  at %s\n", link_string(app, "name"),
+		    link_string(app, "state"), link_string(app, "mount"));
+		printf("    %s", link_string(app, "directory"));
+		if (link_string(app, "entry")[0] != '\0')
+			printf("  %s", link_string(app, "entry"));
+		if (link_string(app, "python")[0] != '\0')
+			printf("  %s", link_string(app, "python"));
+		printf("\n    %lld requests, %lld waiting\n",
+		    (long long)link_int(app, "requests"),
+		    (long long)link_int(app, "queued"));
+		json_array_foreach(workers, k, one) status_print_worker(one);
+		if (strcmp(link_string(app, "state"), "failing") == 0)
+			printf("    it cannot be started: see its log in "
+			       "%s\n",
+			    a->logs);
+	}
+}
+
+/* Is an app of these in trouble? */
+static int
+status_judge(const json_t *status)
+{
+	json_t *apps = json_object_get(status, "apps"), *app;
+	const char *state;
+	size_t i;
+
+	json_array_foreach(apps, i, app)
+	{
+		state = link_string(app, "state");
+		if (strcmp(state, "failing") == 0 ||
+		    strcmp(state, "missing") == 0)
+			return EXIT_UNHEALTHY;
+	}
+	return 0;
+}
+
+/* What travels between processes, and nobody else needs. */
+static void
+status_strip(json_t *status)
+{
+	json_t *apps = json_object_get(status, "apps"), *app;
+	size_t i;
+
+	json_object_del(status, "type");
+	json_array_foreach(apps, i, app) json_object_del(app, "type");
+}
+
+static int
+status_run(const struct command *c, int argc, char **argv)
+{
+	int is_json = argc == 1 && strcmp(argv[0], "--json") == 0, fd, result;
+	struct account account;
+	struct problem why = { "the supervisor does not answer" };
+	json_t *status = NULL;
+
+	if (argc > 0 && !is_json)
+		return command_usage(c);
+	account_init(&account);
+	if (account_open(&account, &why) == -1) {
+		fprintf(stderr, "mamayo: %s\n", why.text);
+		return EXIT_REFUSED;
+	}
+	fd = lease_connect(account.run);
+	if (fd != -1)
+		status = status_ask(fd);
+	else if (errno == ENOENT || errno == ECONNREFUSED)
+		status = status_asleep(&account, &why);
+	else
+		problem_sys(&why, "cannot reach the supervisor at %s/sock",
+		    account.run);
+	fd_close(&fd);
+	if (status == NULL) {
+		fprintf(stderr, "mamayo: %s\n", why.text);
+		account_release(&account);
+		return EXIT_UNHEALTHY;
+	}
+	status_strip(status);
+	if (is_json) {
+		json_dumpf(status, stdout, JSON_INDENT(2));
+		printf("\n");
+	} else
+		status_print(status, &account);
+	result = status_judge(status);
+	json_decref(status);
+	account_release(&account);
+	return result;
+}
+
+const struct command command_status = {
+	.name = "status",
+	.arguments = "[--json]",
+	.summary = "show applications and their workers",
+	.help = "Shows every application with its state (asleep, starting, "
+		"ready, failing,\nstopped, missing) and its workers. Works "
+		"whether or not anything runs. Exit\nstatus 0: all is well; "
+		"1: an application is failing or missing.",
+	.run = status_run,
+};

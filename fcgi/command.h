@@ -1,0 +1,34 @@
+#ifndef MAMAYO_COMMAND_H
+#define MAMAYO_COMMAND_H
+
+/*
+ * command: the command line: one verb per file, one struct per verb.
+ *
+ * run() gets the arguments after the verb and returns the exit status: 0 done
+ * or healthy, 1 failed or unhealthy, 2 wrong usage, 78 refuses to serve.
+ */
+#define EXIT_UNHEALTHY 1
+#define EXIT_USAGE     2
+#define EXIT_REFUSED   78 /* EX_CONFIG of sysexits.h */
+
+struct command {
+	const char *name;
+	const char *arguments; /* as usage shows them */
+	const char *summary;   /* one line */
+	const char *help;      /* the rest of --help */
+	int (*run)(const struct command *, int argc, char **argv);
+};
+
+extern const struct command command_listen, command_settings, command_status;
+
+/* The name of our program file as we were started: "mamayo.fcgi". Set by
+ * main(), for responders that a verb makes. */
+extern const char *command_program;
+
+/* Prints how it is used, to standard error; gives EXIT_USAGE. */
+int command_usage(const struct command *);
+
+/* Handles "VERB ARGUMENT...", --help and --version. */
+int command_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,127 @@
+#ifndef MAMAYO_CONN_H
+#define MAMAYO_CONN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fcgi/body.h"
+#include "lib/buf.h"
+#include "lib/loop.h"
+#include "lib/page.h"
+#include "lib/params.h"
+
+/*
+ * conn: one connection from the web server: records in, a request out, bytes
+ * of the answer back.
+ *
+ * Carries one request at a time (we answer FCGI_MPXS_CONNS 0). A request is
+ * told to the owner by complete() once its parameters and its body are whole
+ * and fit CONTENT_LENGTH (R-BODY1); whatever is wrong with it before that the
+ * conn answers itself, after the whole of STDIN has been consumed (R-BODY2).
+ * The owner then gives the answer with conn_page(), or record by record with
+ * conn_forward(), and ends with conn_end().
+ *
+ * gone() is told once, when the peer has closed, has broken the protocol, or
+ * the connection is over: the owner frees the conn. aborted() is told when the
+ * web server takes back a request that was complete (FCGI_ABORT_REQUEST): the
+ * owner lets go of it and does no more; the conn ends it. A conn is freed by
+ * its owner, with conn_free(), from any callback or between them.
+ */
+#define CONN_OUT_MOST                                                          \
+	(256 * 1024)                /* bytes of an answer kept for a slow peer \
+				     */
+#define CONN_TURN_MOST (256 * 1024) /* bytes read per turn of the loop */
+#define CONN_STRAY_MOST                                      \
+	1000 /* records for no request, between two requests \
+	      */
+#define CONN_DISCARD_MOST (4 * 1024 * 1024) /* PARAMS read after a refusal */
+
+enum conn_state {
+	CONN_IDLE,   /* between requests */
+	CONN_PARAMS, /* BEGIN seen */
+	CONN_BODY,   /* parameters complete */
+	CONN_WHOLE,  /* told to the owner; the answer is awaited */
+	CONN_CLOSING /* what is queued is written, then it is gone */
+};
+
+struct conn_rules {
+	struct loop *loop;
+	int spool_dir;        /* where bodies go */
+	unsigned max_conns;   /* told to FCGI_GET_VALUES */
+	int64_t body_timeout; /* ms without a byte of an unfinished request */
+	int64_t idle_timeout; /* ms a kept connection may be silent */
+	size_t count;         /* connections there are */
+	int64_t complained;   /* when a protocol error was last logged */
+	void *owner;
+};
+
+struct conn {
+	struct watch watch;
+	struct timer timer;
+	struct conn_rules *rules;
+	enum conn_state state;
+	int64_t heard; /* when the last byte came */
+
+	struct buf in, out, aside; /* aside: records that wait for a border */
+	size_t stray;              /* records ignored since the last request */
+	int has_served;            /* a request has ended on it */
+	int is_closed;             /* the peer sends no more */
+	int is_freed; /* conn_free() came while a handler was at work ... */
+	int depth;    /* ... which is this many handlers deep */
+
+	/* the request */
+	uint16_t id;
+	int keep;            /* FCGI_KEEP_CONN */
+	int refused;         /* 0, or the status it will be answered with */
+	const char *refusal; /* X-Mamayo-Error */
+	char reason[512];    /* sentence for the log and the page */
+	struct params params;
+	struct buf pairs; /* PARAMS not parsed yet */
+	size_t discarded;
+	uint64_t expected; /* CONTENT_LENGTH */
+	struct body body;
+
+	/* the answer */
+	int mid_record; /* conn_forward() stopped inside a record */
+	int wrote;      /* something of the answer has been queued */
+
+	void *exchange; /* the owner's; NULL: none */
+	void (*complete)(struct conn *, int64_t now);
+	void (*aborted)(struct conn *, int64_t now);
+	void (*drained)(struct conn *, int64_t now); /* room in out again */
+	void (*gone)(struct conn *, int64_t now);
+	struct conn *next, **link; /* the owner's list */
+};
+
+/* Takes the descriptor (nonblocking). NULL without memory: then it is closed.
+ * The callbacks are to be set at once. */
+struct conn *conn_new(int fd, struct conn_rules *, int64_t now);
+void conn_free(struct conn *);
+
+/* Room for more of the answer before the peer must be waited for. */
+size_t conn_room(const struct conn *);
+
+/*
+ * Queues bytes of the answer and writes what can be written; at_border says
+ * whether the last byte ends a record. -1 if the peer does not take them any
+ * more: then the owner frees the conn.
+ */
+int conn_forward(struct conn *, const void *, size_t, int at_border);
+
+/* An empty FCGI_STDERR record, if we are between records. */
+void conn_heartbeat(struct conn *);
+
+/* The whole answer is a page of ours. Only while nothing was forwarded. Ends
+ * the request; may call gone(): last use. */
+void conn_page(struct conn *, const struct page *, int64_t now);
+
+/* The answer is complete (END_REQUEST has been forwarded): a kept connection
+ * waits for the next request, any other is closed. May call gone(): last use.
+ */
+void conn_end(struct conn *, int64_t now);
+
+/* The answer cannot be completed: END_REQUEST with appStatus 1 where the
+ * stream allows it, and close. May call gone(): last use. */
+void conn_cut(struct conn *, int64_t now);
+
+#endif

@@ -1,0 +1,456 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fastcgi.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/exchange.h"
+#include "lib/fd.h"
+#include "lib/log.h"
+#include "lib/wire.h"
+
+#define EXCHANGE_PIECE 65536 /* bytes of an answer read at once */
+#define EXCHANGE_GRACE 1000  /* ms a worker may answer 503 before we do */
+#define EXCHANGE_ALONE                                                        \
+	15000                 /* ms on top of timeout: then without a verdict \
+			       */
+#define EXCHANGE_ROUTED 60000 /* ms to find out where a request belongs */
+
+static void exchange_ready(struct watch *, short, int64_t);
+static void exchange_due(struct timer *, int64_t);
+static void exchange_arm(struct exchange *, int64_t);
+
+struct exchange *
+exchange_new(struct conn *conn, struct exchange_rules *rules, int64_t now)
+{
+	struct exchange *ex = calloc(1, sizeof *ex);
+	const char *software;
+
+	if (ex == NULL)
+		return NULL;
+	ex->answer =
+	    (struct watch){ .fd = -1, .want = POLLIN, .ready = exchange_ready };
+	ex->timer.due = exchange_due;
+	ex->rules = rules;
+	ex->conn = conn;
+	ex->arrived = ex->touched = ex->beat = now;
+	software = params_get(&conn->params, "SERVER_SOFTWARE");
+	ex->has_heartbeat =
+	    software != NULL && strncmp(software, "Apache", 6) == 0;
+	conn->exchange = ex;
+	rules->count++;
+	exchange_arm(ex, now);
+	return ex;
+}
+
+static void
+exchange_leave_queue(struct exchange *ex)
+{
+	struct queue *q = ex->queue;
+	struct exchange **link;
+
+	if (q == NULL)
+		return;
+	for (link = &q->full; *link != NULL; link = &(*link)->next_full)
+		if (*link == ex) {
+			*link = ex->next_full;
+			if (q->full_end == &ex->next_full)
+				q->full_end = link;
+			break;
+		}
+	ex->queue = NULL;
+	q->in_flight--;
+	ex->rules->ended(ex->rules, q); /* may free q */
+}
+
+void
+exchange_free(struct exchange *ex)
+{
+	loop_unwatch(ex->rules->loop, &ex->answer);
+	loop_cancel(ex->rules->loop, &ex->timer);
+	if (ex->answer.fd != -1)
+		shutdown(ex->answer.fd, SHUT_RDWR);
+	fd_close(&ex->answer.fd);
+	if (ex->conn != NULL)
+		ex->conn->exchange = NULL;
+	if (ex->link != NULL && (*ex->link = ex->next) != NULL)
+		ex->next->link = ex->link;
+	exchange_leave_queue(ex);
+	if (ex->has_url)
+		url_release(&ex->url);
+	ex->rules->count--;
+	free(ex);
+}
+
+/* Until when it may wait for a route, a queue or room. */
+static int64_t
+exchange_patience(const struct exchange *ex)
+{
+	return ex->not_after != 0 ? ex->not_after
+				  : ex->arrived + EXCHANGE_ROUTED;
+}
+
+/* When the request is given up without any word from a supervisor. */
+static int64_t
+exchange_alone(const struct exchange *ex)
+{
+	int64_t since =
+	    ex->touched > ex->not_after ? ex->touched : ex->not_after;
+
+	return since + ex->queue->timeout + EXCHANGE_ALONE;
+}
+
+/* When something has to be done about a request that is silent. */
+static void
+exchange_arm(struct exchange *ex, int64_t now)
+{
+	int64_t at;
+
+	if (ex->state == EXCHANGE_WAITING)
+		at = exchange_patience(ex);
+	else if (!ex->is_asked)
+		at = ex->not_after + EXCHANGE_GRACE;
+	else
+		at = exchange_alone(ex);
+	if (ex->has_heartbeat && at > ex->beat + ex->rules->heartbeat)
+		at = ex->beat + ex->rules->heartbeat;
+	if (at <= now)
+		at = now + 1000;
+	(void)loop_timer(ex->rules->loop, &ex->timer, at);
+}
+
+static int
+exchange_send(struct exchange *ex, struct queue *q, int answer)
+{
+	static unsigned char message[WIRE_MOST];
+	struct conn *c = ex->conn;
+	struct params *p = &c->params;
+	struct wire_head head = { 0 };
+	size_t n = WIRE_HEAD, nfds = 1;
+	int fds[2];
+
+	fds[0] = answer;
+	head.request_id = c->id;
+	head.flags = c->keep ? WIRE_KEEP_CONN : 0;
+	head.params = (uint32_t)p->length;
+	head.body = c->body.length;
+	head.responder = ex->rules->responder;
+	head.counter = ex->counter;
+	head.queued = (uint64_t)ex->arrived;
+	head.not_after = (uint64_t)ex->not_after;
+	if (c->body.fd != -1)
+		head.flags |= WIRE_SPOOL | WIRE_SPOOL_BODY;
+	if (WIRE_HEAD + p->length + (c->body.fd == -1 ? c->body.length : 0) >
+	    WIRE_MOST) {
+		if (body_prefix(&c->body, ex->rules->spool_dir, p->text,
+			p->length) == -1)
+			return -1;
+		head.flags |= WIRE_SPOOL | WIRE_SPOOL_PARAMS | WIRE_SPOOL_BODY;
+	} else {
+		memcpy(message + n, p->text, p->length);
+		n += p->length;
+	}
+	if (c->body.fd != -1) {
+		fds[nfds++] = c->body.fd;
+	} else if (c->body.length > 0) {
+		memcpy(message + n, c->body.bytes, (size_t)c->body.length);
+		n += (size_t)c->body.length;
+	}
+	if (c->body.fd != -1 && lseek(c->body.fd, 0, SEEK_SET) == -1)
+		return -1;
+	wire_put_head(message, &head);
+	return fd_send(q->send, message, n, fds, nfds) == -1 ? -1 : 0;
+}
+
+enum exchange_handed
+exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
+{
+	int pair[2];
+
+	if (ex->not_after == 0)
+		ex->not_after =
+		    now + (q->is_ready ? q->queue_timeout : q->start_timeout);
+	if (ex->counter == 0)
+		ex->counter = ++ex->rules->counter;
+	if (fd_pair_stream(pair) == -1)
+		return EXCHANGE_FAILED;
+	ex->answer.fd = pair[0];
+	if (fd_nonblock(pair[0]) == -1 ||
+	    loop_watch(ex->rules->loop, &ex->answer) == -1 ||
+	    exchange_send(ex, q, pair[1]) == -1) {
+		loop_unwatch(ex->rules->loop, &ex->answer);
+		fd_close(&ex->answer.fd);
+		fd_close(&pair[1]);
+		if (errno == EAGAIN || errno == EWOULDBLOCK ||
+		    errno == ENOBUFS || errno == ETOOMANYREFS)
+			return EXCHANGE_FULL;
+		return errno == EPIPE || errno == ECONNRESET ? EXCHANGE_OVER
+							     : EXCHANGE_FAILED;
+	}
+	fd_close(&pair[1]);
+	fd_close(&ex->conn->body.fd); /* the message holds it now */
+	ex->state = EXCHANGE_RUNNING;
+	ex->touched = now;
+	exchange_arm(ex, now);
+	return EXCHANGE_HANDED;
+}
+
+void
+exchange_fail(struct exchange *ex, int status, const char *code,
+    const char *text, int retry_after, int64_t now)
+{
+	struct conn *c = ex->conn;
+	struct page page = { .status = status,
+		.code = code,
+		.text = text,
+		.retry_after = retry_after };
+
+	exchange_free(ex);
+	if (c->wrote)
+		conn_cut(c, now);
+	else
+		conn_page(c, &page, now);
+}
+
+/* The peer of the conn has gone, or the conn cannot take more. */
+static void
+exchange_abandon(struct exchange *ex)
+{
+	struct conn *c = ex->conn;
+
+	exchange_free(ex);
+	conn_free(c);
+}
+
+static void
+exchange_nonsense(struct exchange *ex, int64_t now)
+{
+	log_error("%s: a worker answered with something that is not FastCGI",
+	    ex->queue->name);
+	exchange_fail(ex, 502, "protocol",
+	    "The application's process gave an answer that cannot be right.", 0,
+	    now);
+}
+
+/* Is the head that has been collected one that an answer may contain? */
+static int
+exchange_take_head(struct exchange *ex)
+{
+	struct record r;
+
+	if (record_head(ex->head, RECORD_HEAD, &r) != RECORD_HEAD ||
+	    r.request_id != ex->conn->id)
+		return -1;
+	if (r.type != FCGI_STDOUT && r.type != FCGI_END_REQUEST &&
+	    (r.type != FCGI_STDERR || r.length != 0))
+		return -1;
+	if (r.type == FCGI_END_REQUEST && r.length != 8)
+		return -1;
+	ex->type = r.type;
+	ex->left = (size_t)r.length + r.padding;
+	return 0;
+}
+
+/*
+ * Walks over n bytes and forwards them, always up to a place that is known to
+ * be good. Returns 0, 1 when END_REQUEST has passed, -1 for nonsense, -2 when
+ * the conn takes no more.
+ */
+static int
+exchange_walk(struct exchange *ex, const unsigned char *in, size_t n)
+{
+	size_t at = 0, piece, begin = 0;
+
+	while (at < n && !ex->has_ended) {
+		if (ex->left > 0) {
+			piece = n - at < ex->left ? n - at : ex->left;
+			at += piece;
+			ex->left -= piece;
+		} else {
+			piece = RECORD_HEAD - ex->head_length;
+			if (piece > n - at)
+				piece = n - at;
+			memcpy(ex->head + ex->head_length, in + at, piece);
+			ex->head_length += piece;
+			if (ex->head_length < RECORD_HEAD) {
+				/* an unfinished head waits with us */
+				if (at > begin &&
+				    conn_forward(ex->conn, in + begin,
+					at - begin, 1) == -1)
+					return -2;
+				return 0;
+			}
+			if (exchange_take_head(ex) == -1)
+				return -1;
+			if (piece < RECORD_HEAD) {
+				if (conn_forward(ex->conn, ex->head,
+					RECORD_HEAD - piece, 0) == -1)
+					return -2;
+				begin = at;
+			}
+			at += piece;
+			ex->head_length = 0;
+		}
+		if (ex->left == 0 && ex->type == FCGI_END_REQUEST)
+			ex->has_ended = 1;
+	}
+	if (at > begin &&
+	    conn_forward(ex->conn, in + begin, at - begin, ex->left == 0) == -1)
+		return -2;
+	return ex->has_ended;
+}
+
+enum exchange_got { GOT_SOME, GOT_NOTHING, GOT_END, GOT_DONE };
+
+/* Reads a piece of the answer and passes it on. GOT_DONE: ex is freed. */
+static enum exchange_got
+exchange_read(struct exchange *ex, int64_t now)
+{
+	static unsigned char piece[EXCHANGE_PIECE];
+	struct conn *c = ex->conn;
+	ssize_t n;
+
+	n = recv(ex->answer.fd, piece, sizeof piece, MSG_DONTWAIT);
+	if (n == -1 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return GOT_NOTHING;
+	if (n <= 0)
+		return GOT_END;
+	ex->touched = now;
+	switch (exchange_walk(ex, piece, (size_t)n)) {
+	case 0:
+		return (size_t)n == sizeof piece ? GOT_SOME : GOT_NOTHING;
+	case 1:
+		exchange_free(ex);
+		conn_end(c, now);
+		return GOT_DONE;
+	case -1:
+		exchange_nonsense(ex, now);
+		return GOT_DONE;
+	default:
+		exchange_abandon(ex);
+		return GOT_DONE;
+	}
+}
+
+/* Nothing more will come from the worker, and it is not whole. */
+static void
+exchange_died(struct exchange *ex, int64_t now)
+{
+	struct exchange_rules *rules = ex->rules;
+	uint64_t counter = ex->counter;
+
+	/* The supervisor's verdict was sent before this end: it knows why. */
+	loop_unwatch(rules->loop, &ex->answer);
+	ex = rules->hear(rules, counter, now);
+	if (ex != NULL)
+		exchange_fail(ex, 502, "died",
+		    "The application's process ended before it had answered.",
+		    0, now);
+}
+
+void
+exchange_pump(struct exchange *ex, int64_t now)
+{
+	enum exchange_got got = GOT_SOME;
+	struct conn *c = ex->conn;
+
+	if (ex->state != EXCHANGE_RUNNING)
+		return;
+	while (got == GOT_SOME && conn_room(c) >= EXCHANGE_PIECE)
+		got = exchange_read(ex, now);
+	if (got == GOT_DONE)
+		return;
+	if (got == GOT_END) {
+		exchange_died(ex, now);
+		return;
+	}
+	/* Not watched while the conn is full: a hang-up would be told again
+	 * and again. */
+	if (conn_room(c) < EXCHANGE_PIECE)
+		loop_unwatch(ex->rules->loop, &ex->answer);
+	else if (ex->answer.at == 0 &&
+		 loop_watch(ex->rules->loop, &ex->answer) == -1)
+		exchange_fail(ex, 503, "resources",
+		    "The server is short of memory at the moment.", 10, now);
+}
+
+static void
+exchange_ready(struct watch *w, short got, int64_t now)
+{
+	(void)got; /* whatever it was, reading tells */
+	exchange_pump((struct exchange *)w, now);
+}
+
+/* What has already been written counts more than what is said about it. */
+static enum exchange_got
+exchange_drain(struct exchange *ex, int64_t now)
+{
+	enum exchange_got got = GOT_SOME;
+
+	if (ex->state != EXCHANGE_RUNNING)
+		return GOT_NOTHING;
+	while (got == GOT_SOME && conn_room(ex->conn) >= EXCHANGE_PIECE)
+		got = exchange_read(ex, now);
+	return got;
+}
+
+void
+exchange_verdict(struct exchange *ex, int status, const char *code,
+    const char *text, int64_t now)
+{
+	if (exchange_drain(ex, now) != GOT_DONE)
+		exchange_fail(ex, status, code, text, 0, now);
+}
+
+static void
+exchange_too_late(struct exchange *ex, int64_t now)
+{
+	int is_ready = ex->queue != NULL && ex->queue->is_ready;
+
+	exchange_fail(ex, 503, is_ready ? "queue-full" : "starting",
+	    is_ready ? "The application is busy. Please try again in a moment."
+		     : "The application is still starting. Please try again "
+		       "in a moment.",
+	    5, now);
+}
+
+void
+exchange_taken(struct exchange *ex, int taken, int64_t now)
+{
+	if (!taken && exchange_drain(ex, now) != GOT_DONE && !ex->conn->wrote)
+		exchange_too_late(ex, now);
+}
+
+static void
+exchange_due(struct timer *t, int64_t now)
+{
+	struct exchange *ex =
+	    (struct exchange *)((char *)t - offsetof(struct exchange, timer));
+	struct exchange_rules *rules = ex->rules;
+
+	if (ex->has_heartbeat && now - ex->beat >= rules->heartbeat) {
+		if (now - ex->touched >= rules->heartbeat)
+			conn_heartbeat(ex->conn);
+		ex->beat = now;
+	}
+	if (ex->state == EXCHANGE_WAITING && now >= exchange_patience(ex)) {
+		exchange_too_late(ex, now);
+		return;
+	}
+	if (ex->state == EXCHANGE_RUNNING && !ex->is_asked &&
+	    !ex->conn->wrote && now >= ex->not_after + EXCHANGE_GRACE) {
+		ex->is_asked = 1;
+		rules->ask(ex, now);
+	}
+	if (ex->state == EXCHANGE_RUNNING && now >= exchange_alone(ex) &&
+	    ex->answer.at != 0) {
+		exchange_fail(ex, 504, "timeout",
+		    "The application did not answer in time.", 0, now);
+		return;
+	}
+	exchange_arm(ex, now);
+}

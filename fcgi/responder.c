@@ -1,0 +1,1067 @@
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/conn.h"
+#include "fcgi/exchange.h"
+#include "fcgi/responder.h"
+#include "lib/clock.h"
+#include "lib/discover.h"
+#include "lib/fd.h"
+#include "lib/lease.h"
+#include "lib/link.h"
+#include "lib/listen.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/proc.h"
+#include "lib/route.h"
+#include "lib/supervisor.h"
+#include "lib/url.h"
+#include "lib/xalloc.h"
+
+#define RESPONDER_ACCEPTS      64 /* connections taken per turn and listener */
+#define RESPONDER_FDS_SPARE    32 /* descriptors kept for what is accepted */
+#define RESPONDER_PAUSE        1000 /* ms without accepting after EMFILE */
+#define RESPONDER_FULL_RETRY   10   /* ms between tries at a full queue */
+#define RESPONDER_LOOK_EVERY   1000 /* ms between looks at the directories */
+#define RESPONDER_ACTIVE_EVERY 500  /* ms between `active` messages */
+#define RESPONDER_REACH_FIRST  5 /* ms until the next try to reach somebody */
+#define RESPONDER_REACH_MOST   250
+#define RESPONDER_LEAVE        5000 /* ms for a new connection to say something */
+#define RESPONDER_FORK_EVERY   1000 /* ms between two candidates of ours */
+
+struct responder {
+	struct loop *loop;
+	struct account *account;
+	const struct responder_spec *spec;
+	const char *program, *base;
+	struct conn_rules conn_rules;
+	struct exchange_rules rules;
+	struct listener {
+		struct watch watch;
+		struct responder *owner;
+	} listener[RESPONDER_LISTENERS_MOST];
+	size_t nlisteners;
+	int is_paused;
+	struct timer resume, leave;
+	int is_leaving;
+
+	struct conn *conns;
+	size_t most_conns;
+	struct exchange *exchanges;
+	struct queue *queues;
+	struct timer retry; /* full queues */
+
+	/* the supervisor */
+	struct watch link; /* fd -1: none */
+	struct timer reach;
+	int64_t reach_wait, forked_at;
+	struct timer active;
+	int64_t active_at;
+
+	struct routes routes, coming;
+	char **groups, **groups_coming;
+	size_t ngroups, ngroups_coming;
+	int has_routes;
+	int64_t looked_at;  /* when the directories were compared */
+	int64_t changed_at; /* when they were last seen changed */
+	uint64_t stamp;
+};
+
+static void responder_consider(struct responder *, struct exchange *, int64_t);
+static void responder_hear(struct responder *, int64_t);
+
+/* ------------------------------------------------------ the supervisor -- */
+
+struct candidate {
+	struct account *account;
+	struct loop *loop;
+};
+
+static int
+responder_candidate(void *arg)
+{
+	struct candidate *c = arg;
+	char *root = xstrdup(c->account->root);
+
+	loop_forget(c->loop);
+	proc_forget();
+	return supervisor_candidate(root);
+}
+
+static void
+responder_elect(struct responder *r, int64_t now)
+{
+	struct candidate c = { r->account, r->loop };
+
+	if (r->forked_at != 0 && now - r->forked_at < RESPONDER_FORK_EVERY)
+		return;
+	r->forked_at = now;
+	if (proc_fork(responder_candidate, &c) == -1)
+		log_error("cannot start a supervisor: %s; trying again",
+		    strerror(errno));
+}
+
+static void
+responder_hello(struct responder *r)
+{
+	char id[17];
+	pid_t parent = r->spec->is_own ? getpid() : getppid();
+
+	snprintf(
+	    id, sizeof id, "%016llx", (unsigned long long)r->rules.responder);
+	(void)link_send(r->link.fd,
+	    json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "type", "hello",
+		"role", "responder", "version", PACKAGE_VERSION, "protocol",
+		LINK_PROTOCOL, "id", id, "parent", (json_int_t)parent,
+		"parent_start", (json_int_t)proc_started(parent)),
+	    NULL, 0);
+}
+
+/* Makes sure that there is a link, or that one is being tried for. */
+static void
+responder_reach(struct responder *r, int64_t now)
+{
+	int fd;
+
+	if (r->link.fd != -1 || r->reach.place != 0)
+		return;
+	fd = lease_connect(r->account->run);
+	if (fd != -1) {
+		r->link.fd = fd;
+		r->reach_wait = 0;
+		if (loop_watch(r->loop, &r->link) == 0) {
+			responder_hello(r);
+			return;
+		}
+		fd_close(&r->link.fd);
+	} else if (errno == ENOENT || errno == ECONNREFUSED)
+		responder_elect(r, now);
+	else if (errno != EAGAIN)
+		log_warn("cannot reach the supervisor at %s/sock: %s",
+		    r->account->run, strerror(errno));
+	r->reach_wait =
+	    r->reach_wait == 0 ? RESPONDER_REACH_FIRST : r->reach_wait * 2;
+	if (r->reach_wait > RESPONDER_REACH_MOST)
+		r->reach_wait = RESPONDER_REACH_MOST;
+	(void)loop_timer(r->loop, &r->reach, now + r->reach_wait);
+}
+
+static void
+responder_reach_due(struct timer *t, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)t - offsetof(struct responder, reach));
+
+	if (r->exchanges != NULL)
+		responder_reach(r, now);
+}
+
+/* What the supervisor is to know; -1 if there is none. Takes message. */
+static int
+responder_tell(struct responder *r, json_t *message)
+{
+	if (r->link.fd == -1) {
+		json_decref(message);
+		return -1;
+	}
+	return link_send(r->link.fd, message, NULL, 0);
+}
+
+/* --------------------------------------------------------------- queues -- */
+
+static void
+queue_free(struct queue *q)
+{
+	free(q->name);
+	fd_close(&q->send);
+	fd_close(&q->receive);
+	free(q);
+}
+
+static struct queue *
+responder_queue(struct responder *r, const char *name)
+{
+	struct queue *q;
+
+	for (q = r->queues; q != NULL; q = q->next)
+		if (!q->is_over && strcmp(q->name, name) == 0)
+			return q;
+	if ((q = calloc(1, sizeof *q)) == NULL)
+		return NULL;
+	q->name = xstrdup(name);
+	q->send = q->receive = -1;
+	q->most = 1;
+	q->full_end = &q->full;
+	q->next = r->queues;
+	r->queues = q;
+	return q;
+}
+
+/* No more requests go there; the next one asks for a new generation. */
+static void
+responder_queue_over(struct responder *r, struct queue *q)
+{
+	struct queue **link;
+
+	q->is_over = 1;
+	fd_close(&q->send);
+	fd_close(&q->receive);
+	if (q->in_flight > 0)
+		return;
+	for (link = &r->queues; *link != q; link = &(*link)->next)
+		continue;
+	*link = q->next;
+	queue_free(q);
+}
+
+/* A request has left its queue. */
+static void
+responder_ended(struct exchange_rules *rules, struct queue *q)
+{
+	if (q->is_over && q->in_flight == 0)
+		responder_queue_over(rules->owner, q);
+}
+
+/* Joins the queue behind the others; they are tried again in order. */
+static void
+responder_wait_for_room(struct responder *r, struct exchange *ex, int64_t now)
+{
+	struct queue *q = ex->queue;
+
+	*q->full_end = ex;
+	q->full_end = &ex->next_full;
+	if (r->retry.place == 0)
+		(void)loop_timer(
+		    r->loop, &r->retry, now + RESPONDER_FULL_RETRY);
+}
+
+static void
+responder_active(struct responder *r, int64_t now)
+{
+	json_t *apps;
+	struct queue *q;
+
+	if (r->link.fd == -1 || r->active.place != 0)
+		return;
+	if (now - r->active_at < RESPONDER_ACTIVE_EVERY) {
+		(void)loop_timer(
+		    r->loop, &r->active, r->active_at + RESPONDER_ACTIVE_EVERY);
+		return;
+	}
+	r->active_at = now;
+	if ((apps = json_object()) == NULL)
+		return;
+	for (q = r->queues; q != NULL; q = q->next)
+		if (q->in_flight > 0)
+			json_object_set_new(apps, q->name,
+			    json_integer((json_int_t)q->in_flight));
+	(void)responder_tell(
+	    r, json_pack("{s:s, s:o}", "type", "active", "apps", apps));
+}
+
+static void
+responder_active_due(struct timer *t, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)t -
+				 offsetof(struct responder, active));
+
+	responder_active(r, now);
+}
+
+/* Hands over, or says that there is no room yet. May free ex. */
+static enum exchange_handed
+responder_hand(struct responder *r, struct exchange *ex, int64_t now)
+{
+	struct queue *q = ex->queue;
+	enum exchange_handed handed = exchange_hand(ex, q, now);
+
+	switch (handed) {
+	case EXCHANGE_HANDED:
+		responder_active(r, now);
+		break;
+	case EXCHANGE_FULL:
+		break;
+	case EXCHANGE_OVER:
+		q->in_flight--;
+		ex->queue = NULL;
+		responder_queue_over(r, q);
+		responder_consider(r, ex, now);
+		break;
+	case EXCHANGE_FAILED:
+		log_warn("cannot hand over a request for %s: %s", q->name,
+		    strerror(errno));
+		exchange_fail(ex, 503, "resources",
+		    "The server is short of resources at the moment. Please "
+		    "try again in a moment.",
+		    10, now);
+		break;
+	}
+	return handed;
+}
+
+static void
+responder_retry(struct timer *t, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)t - offsetof(struct responder, retry));
+	struct queue *q, *next;
+	struct exchange *ex;
+	int is_full = 0;
+
+	for (q = r->queues; q != NULL; q = next) {
+		next = q->next;
+		while (!q->is_over && (ex = q->full) != NULL) {
+			q->full = ex->next_full;
+			if (q->full == NULL)
+				q->full_end = &q->full;
+			ex->next_full = NULL;
+			if (responder_hand(r, ex, now) != EXCHANGE_FULL)
+				continue;
+			ex->next_full = q->full;
+			if (q->full == NULL)
+				q->full_end = &ex->next_full;
+			q->full = ex;
+			is_full = 1;
+			break;
+		}
+	}
+	if (is_full && r->retry.place == 0)
+		(void)loop_timer(
+		    r->loop, &r->retry, now + RESPONDER_FULL_RETRY);
+}
+
+/* -------------------------------------------------------------- routing -- */
+
+static void
+groups_free(char ***groups, size_t *n)
+{
+	for (size_t i = 0; i < *n; i++)
+		free((*groups)[i]);
+	free(*groups);
+	*groups = NULL;
+	*n = 0;
+}
+
+/*
+ * Have apps/ or its groups changed? Asked at most once a second, and for every
+ * request that would end in a 404. Then the supervisor looks, and its routes
+ * are waited for. A change within the clock's grain of a look can be missed,
+ * so a 404 soon after a change looks again.
+ */
+static int
+responder_must_look(struct responder *r, int is_unknown, int64_t now)
+{
+	uint64_t stamp;
+
+	if (!is_unknown && now - r->looked_at < RESPONDER_LOOK_EVERY)
+		return 0;
+	r->looked_at = now;
+	stamp = discover_stamp(r->groups, r->ngroups);
+	if (stamp == r->stamp &&
+	    !(is_unknown && now - r->changed_at < RESPONDER_LOOK_EVERY))
+		return 0;
+	if (stamp != r->stamp)
+		r->changed_at = now;
+	return 1;
+}
+
+static void
+responder_look(struct responder *r, int64_t now)
+{
+	r->has_routes = 0;
+	if (r->link.fd == -1)
+		responder_reach(r, now);
+	else
+		(void)responder_tell(r, json_pack("{s:s}", "type", "look"));
+}
+
+static void
+responder_welcome(struct exchange *ex, const char *user, int64_t now)
+{
+	struct conn *c = ex->conn;
+	char text[512];
+	struct page page = { .status = 200, .title = "mamayo is running" };
+
+	snprintf(text, sizeof text,
+	    "There is no application yet. Put one into ~/mamayo/apps/NAME, "
+	    "for instance ~/mamayo/apps/hello/wsgi.py, and it is served at "
+	    "/hello. This runs as user %s.",
+	    user);
+	page.text = text;
+	exchange_free(ex);
+	conn_page(c, &page, now);
+}
+
+/* Sets SCRIPT_NAME and PATH_INFO for the app. */
+static int
+responder_place(struct exchange *ex, const struct route *route)
+{
+	struct params *p = &ex->conn->params;
+	const struct url *url = &ex->url;
+	size_t mount = strlen(route->mount);
+	char *script = malloc(url->base_length + mount + 1);
+	int result;
+
+	if (script == NULL)
+		return -1;
+	memcpy(script, url->base, url->base_length);
+	memcpy(script + url->base_length, route->mount, mount);
+	result = params_set(p, "SCRIPT_NAME", script,
+		     url->base_length + mount) != PARAMS_OK ||
+		 params_set(p, "PATH_INFO", url->path + mount,
+		     url->path_length - mount) != PARAMS_OK;
+	free(script);
+	return result ? -1 : 0;
+}
+
+/* The app is known: into its queue, or wait for that. May free ex. */
+static void
+responder_enqueue(struct responder *r, struct exchange *ex,
+    const struct route *route, int64_t now)
+{
+	struct queue *q = responder_queue(r, route->name);
+
+	if (q == NULL) {
+		exchange_fail(ex, 503, "resources",
+		    "The server is short of memory at the moment.", 10, now);
+		return;
+	}
+	if (q->send == -1) {
+		if (r->link.fd == -1)
+			responder_reach(r, now);
+		else if (!q->is_asked) {
+			q->is_asked = 1;
+			(void)responder_tell(r, json_pack("{s:s, s:s}", "type",
+						    "queue", "name", q->name));
+		}
+		return; /* considered again when it is there */
+	}
+	if (q->in_flight >= q->most) {
+		exchange_fail(ex, 503, "queue-full",
+		    "The application is busy. Please try again in a moment.", 5,
+		    now);
+		return;
+	}
+	if (responder_place(ex, route) == -1) {
+		exchange_fail(ex, 431, "headers",
+		    "The request's address is too long.", 0, now);
+		return;
+	}
+	ex->queue = q;
+	q->in_flight++;
+	if (q->full != NULL) /* not before those that wait already */
+		responder_wait_for_room(r, ex, now);
+	else if (responder_hand(r, ex, now) == EXCHANGE_FULL)
+		responder_wait_for_room(r, ex, now);
+}
+
+/*
+ * Looks what can be done now for a request that has not been handed over:
+ * called when it is whole, and again whenever something it may wait for has
+ * come. May free ex.
+ */
+static void
+responder_consider(struct responder *r, struct exchange *ex, int64_t now)
+{
+	const char *host = params_get(&ex->conn->params, "HTTP_HOST");
+	struct route *route;
+
+	if (ex->queue != NULL)
+		return; /* in line already */
+	if (!r->has_routes) {
+		responder_reach(r, now);
+		return;
+	}
+	route =
+	    routes_find(&r->routes, host, ex->url.path, ex->url.path_length);
+	if (!ex->has_looked && responder_must_look(r, route == NULL, now)) {
+		ex->has_looked = 1;
+		responder_look(r, now);
+	} else if (route == NULL && r->routes.n == 0)
+		responder_welcome(ex, r->account->user, now);
+	else if (route == NULL)
+		exchange_fail(ex, 404, "no-app",
+		    "There is no application at this address.", 0, now);
+	else
+		responder_enqueue(r, ex, route, now);
+}
+
+/* Finds out what a new request is for. May free ex. */
+static void
+responder_begin(struct responder *r, struct exchange *ex, int64_t now)
+{
+	struct params *p = &ex->conn->params;
+	const char *redirected = params_get(p, "REDIRECT_SCRIPT_NAME");
+	const char *script = params_get(p, "SCRIPT_NAME");
+	struct url_input input = {
+		.request_uri = params_get(p, "REQUEST_URI"),
+		.script_name = script,
+		.path_info = params_get(p, "PATH_INFO"),
+		.program = r->program,
+		.base = r->base,
+	};
+
+	/* back from a local redirect (200 with Location, behind Apache): the
+	 * request is the old one, and would go on for ever */
+	if (redirected != NULL && script != NULL &&
+	    strcmp(redirected, script) == 0) {
+		exchange_fail(ex, 404, "no-app",
+		    "There is no application at this address.", 0, now);
+		return;
+	}
+	if (url_parse(&input, &ex->url) == URL_BAD) {
+		exchange_fail(ex, 400, "bad-request",
+		    "This address cannot be right.", 0, now);
+		return;
+	}
+	ex->has_url = 1;
+	responder_consider(r, ex, now);
+}
+
+static void
+responder_consider_all(struct responder *r, int64_t now)
+{
+	struct exchange *ex, *next;
+
+	for (ex = r->exchanges; ex != NULL; ex = next) {
+		next = ex->next;
+		if (ex->state == EXCHANGE_WAITING && ex->queue == NULL)
+			responder_consider(r, ex, now);
+	}
+}
+
+/* ----------------------------------------------------- the supervisor's -- */
+
+static void
+responder_take_routes(struct responder *r, const json_t *message, int64_t now)
+{
+	json_t *apps = json_object_get(message, "apps");
+	json_t *groups = json_object_get(message, "groups"), *one;
+	const char *path;
+	size_t i;
+
+	if (link_true(message, "first")) {
+		routes_release(&r->coming);
+		routes_init(&r->coming);
+		groups_free(&r->groups_coming, &r->ngroups_coming);
+	}
+	json_array_foreach(apps, i, one)
+	    routes_add(&r->coming, link_string(one, "host"),
+		link_string(one, "mount"), link_string(one, "name"));
+	json_array_foreach(groups, i, one)
+	{
+		path = json_string_value(one);
+		if (path == NULL)
+			continue;
+		r->groups_coming = xrealloc(r->groups_coming,
+		    r->ngroups_coming + 1, sizeof *r->groups_coming);
+		r->groups_coming[r->ngroups_coming++] = xstrdup(path);
+	}
+	if (!link_true(message, "last"))
+		return;
+	routes_sort(&r->coming);
+	routes_release(&r->routes);
+	r->routes = r->coming;
+	routes_init(&r->coming);
+	groups_free(&r->groups, &r->ngroups);
+	r->groups = r->groups_coming;
+	r->ngroups = r->ngroups_coming;
+	r->groups_coming = NULL;
+	r->ngroups_coming = 0;
+	r->stamp = strtoull(link_string(message, "stamp"), NULL, 16);
+	r->has_routes = 1;
+	responder_consider_all(r, now);
+}
+
+static int64_t
+responder_seconds(const json_t *message, const char *key)
+{
+	return (int64_t)link_int(message, key) * 1000;
+}
+
+/* Takes the descriptors. */
+static void
+responder_take_queue(
+    struct responder *r, const json_t *message, int fds[2], int64_t now)
+{
+	struct queue *q = responder_queue(r, link_string(message, "name"));
+
+	if (q == NULL || q->send != -1) {
+		fd_close(&fds[0]);
+		fd_close(&fds[1]);
+		return;
+	}
+	snprintf(q->generation, sizeof q->generation, "%s",
+	    link_string(message, "generation"));
+	q->send = fds[0];
+	q->receive = fds[1];
+	q->is_asked = 0;
+	q->is_ready = link_true(message, "ready");
+	q->most =
+	    (unsigned)(link_int(message, "queue") + link_int(message, "max"));
+	q->timeout = responder_seconds(message, "timeout");
+	q->queue_timeout = responder_seconds(message, "queue_timeout");
+	q->start_timeout = responder_seconds(message, "start_timeout");
+	responder_consider_all(r, now);
+}
+
+/* There is no queue for this app: those that wait for it get a page. */
+static void
+responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
+{
+	const char *name = link_string(message, "name");
+	struct queue *q = responder_queue(r, name);
+	struct exchange *ex, *next;
+	const struct route *route;
+
+	if (q != NULL)
+		q->is_asked = 0;
+	for (ex = r->exchanges; ex != NULL; ex = next) {
+		next = ex->next;
+		if (ex->state != EXCHANGE_WAITING || ex->queue != NULL ||
+		    !ex->has_url)
+			continue;
+		route = routes_find(&r->routes,
+		    params_get(&ex->conn->params, "HTTP_HOST"), ex->url.path,
+		    ex->url.path_length);
+		if (route != NULL && strcmp(route->name, name) == 0)
+			exchange_fail(ex, (int)link_int(message, "status"),
+			    link_string(message, "code"),
+			    link_string(message, "text"),
+			    (int)link_int(message, "retry_after"), now);
+	}
+}
+
+static struct exchange *
+responder_exchange(struct responder *r, uint64_t counter)
+{
+	struct exchange *ex;
+
+	for (ex = r->exchanges; ex != NULL; ex = ex->next)
+		if (counter != 0 && ex->counter == counter)
+			return ex;
+	return NULL;
+}
+
+static void
+responder_take_message(struct responder *r, const json_t *message, int fds[2],
+    size_t nfds, int64_t now)
+{
+	const char *type = link_string(message, "type");
+	struct exchange *ex;
+	struct queue *q;
+
+	if (strcmp(type, "routes") == 0)
+		responder_take_routes(r, message, now);
+	else if (strcmp(type, "queue") == 0 && nfds == 2) {
+		responder_take_queue(r, message, fds, now);
+		return;
+	} else if (strcmp(type, "refused") == 0)
+		responder_take_refusal(r, message, now);
+	else if (strcmp(type, "app") == 0) {
+		for (q = r->queues; q != NULL; q = q->next)
+			if (!q->is_over &&
+			    strcmp(q->name, link_string(message, "name")) == 0)
+				q->is_ready = link_true(message, "ready");
+	} else if (strcmp(type, "gone") == 0) {
+		for (q = r->queues; q != NULL; q = q->next)
+			if (!q->is_over &&
+			    strcmp(q->generation,
+				link_string(message, "generation")) == 0) {
+				responder_queue_over(r, q);
+				break;
+			}
+	} else if (strcmp(type, "verdict") == 0 || strcmp(type, "taken") == 0) {
+		ex = responder_exchange(
+		    r, (uint64_t)link_int(message, "counter"));
+		if (ex != NULL && type[0] == 'v')
+			exchange_verdict(ex, (int)link_int(message, "status"),
+			    link_string(message, "code"),
+			    link_string(message, "text"), now);
+		else if (ex != NULL)
+			exchange_taken(ex, link_true(message, "taken"), now);
+	}
+	for (size_t i = 0; i < nfds; i++)
+		fd_close(&fds[i]);
+}
+
+/* The supervisor has gone: what is handed over goes on, the next request
+ * looks for another one. */
+static void
+responder_lost(struct responder *r, int64_t now)
+{
+	struct queue *q, *next;
+
+	loop_unwatch(r->loop, &r->link);
+	fd_close(&r->link.fd);
+	r->has_routes = 0;
+	for (q = r->queues; q != NULL; q = next) {
+		next = q->next;
+		if (!q->is_over)
+			responder_queue_over(r, q);
+	}
+	if (r->exchanges != NULL)
+		responder_reach(r, now);
+}
+
+static void
+responder_hear(struct responder *r, int64_t now)
+{
+	json_t *message;
+	int fds[2], got;
+	size_t nfds;
+
+	while (r->link.fd != -1) {
+		nfds = 2;
+		got = link_recv(r->link.fd, &message, fds, &nfds);
+		if (got == 0)
+			return;
+		if (got == -1) {
+			responder_lost(r, now);
+			return;
+		}
+		responder_take_message(r, message, fds, nfds, now);
+		json_decref(message);
+	}
+}
+
+static void
+responder_link_ready(struct watch *w, short got, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)w - offsetof(struct responder, link));
+
+	(void)got;
+	responder_hear(r, now);
+}
+
+static struct exchange *
+responder_hear_for(struct exchange_rules *rules, uint64_t counter, int64_t now)
+{
+	struct responder *r = rules->owner;
+
+	responder_hear(r, now);
+	return responder_exchange(r, counter);
+}
+
+static void
+responder_ask(struct exchange *ex, int64_t now)
+{
+	struct responder *r = ex->rules->owner;
+
+	(void)now;
+	(void)responder_tell(r, json_pack("{s:s, s:I}", "type", "taken",
+				    "counter", (json_int_t)ex->counter));
+}
+
+/* --------------------------------------------------------- connections -- */
+
+static void
+responder_complete(struct conn *c, int64_t now)
+{
+	struct responder *r = c->rules->owner;
+	struct exchange *ex = exchange_new(c, &r->rules, now);
+	struct page page = { .status = 503,
+		.code = "resources",
+		.text = "The server is short of memory at the moment.",
+		.retry_after = 10 };
+
+	if (ex == NULL) {
+		conn_page(c, &page, now);
+		return;
+	}
+	ex->link = &r->exchanges;
+	if ((ex->next = r->exchanges) != NULL)
+		ex->next->link = &ex->next;
+	r->exchanges = ex;
+	responder_begin(r, ex, now);
+}
+
+/* The web server takes a request back: the worker learns it from its answer
+ * socket. */
+static void
+responder_aborted(struct conn *c, int64_t now)
+{
+	(void)now;
+	if (c->exchange != NULL)
+		exchange_free(c->exchange);
+}
+
+static void
+responder_drained(struct conn *c, int64_t now)
+{
+	if (c->exchange != NULL)
+		exchange_pump(c->exchange, now);
+}
+
+static void
+responder_resume(struct responder *r)
+{
+	if (!r->is_paused || r->is_leaving)
+		return;
+	r->is_paused = 0;
+	for (size_t i = 0; i < r->nlisteners; i++)
+		if (loop_watch(r->loop, &r->listener[i].watch) == -1)
+			r->is_paused = 1;
+}
+
+static void
+responder_resume_due(struct timer *t, int64_t now)
+{
+	(void)now;
+	responder_resume(
+	    (struct responder *)((char *)t -
+				 offsetof(struct responder, resume)));
+}
+
+/* Nothing is accepted for a while: there is no room for it. */
+static void
+responder_pause(struct responder *r, int64_t now)
+{
+	if (r->is_paused)
+		return;
+	r->is_paused = 1;
+	for (size_t i = 0; i < r->nlisteners; i++)
+		loop_unwatch(r->loop, &r->listener[i].watch);
+	(void)loop_timer(r->loop, &r->resume, now + RESPONDER_PAUSE);
+}
+
+static void
+responder_gone(struct conn *c, int64_t now)
+{
+	(void)now;
+	if (c->exchange != NULL)
+		exchange_free(c->exchange);
+	conn_free(c);
+}
+
+static void
+responder_accept(struct responder *r, int listener, int64_t now)
+{
+	struct conn *c;
+	int fd;
+
+	for (int i = 0; i < RESPONDER_ACCEPTS; i++) {
+		if (r->conn_rules.count >= r->most_conns) {
+			responder_pause(r, now);
+			return;
+		}
+		fd = listen_accept(listener);
+		if (fd == -1) {
+			if (errno == ECONNABORTED || errno == EINTR)
+				continue;
+			if (errno != EAGAIN && errno != EWOULDBLOCK) {
+				log_warn("cannot accept connections: %s; "
+					 "trying again in a second",
+				    strerror(errno));
+				responder_pause(r, now);
+			}
+			return;
+		}
+		c = conn_new(fd, &r->conn_rules, now);
+		if (c == NULL)
+			return;
+		c->complete = responder_complete;
+		c->aborted = responder_aborted;
+		c->drained = responder_drained;
+		c->gone = responder_gone;
+		c->link = &r->conns;
+		if ((c->next = r->conns) != NULL)
+			c->next->link = &c->next;
+		r->conns = c;
+	}
+}
+
+static void
+responder_listener_ready(struct watch *w, short got, int64_t now)
+{
+	(void)got;
+	responder_accept(((struct listener *)w)->owner, w->fd, now);
+}
+
+/* ----------------------------------------------------------- its own end -- */
+
+/* Kept connections between two requests, and those that never said a word. */
+static void
+responder_close_idle(struct responder *r, int also_fresh)
+{
+	struct conn *c, *next;
+
+	for (c = r->conns; c != NULL; c = next) {
+		next = c->next;
+		if (c->state == CONN_IDLE && (also_fresh || c->has_served))
+			conn_free(c);
+	}
+}
+
+static void
+responder_leave_due(struct timer *t, int64_t now)
+{
+	(void)now;
+	responder_close_idle(
+	    (struct responder *)((char *)t - offsetof(struct responder, leave)),
+	    1);
+}
+
+static void
+responder_turns(struct responder *r)
+{
+	while (!r->is_leaving || r->conns != NULL) {
+		loop_turn(r->loop);
+		if (r->is_leaving)
+			responder_close_idle(r, 0);
+	}
+}
+
+/* What was begun is carried on by a copy that the web server does not know. */
+static int
+responder_carry_on(void *arg)
+{
+	struct responder *r = arg;
+
+	setsid();
+	signal(SIGPIPE, SIG_IGN);
+	log_role("responder (leaving)");
+	for (size_t i = 0; i < r->nlisteners; i++)
+		fd_close(&r->listener[i].watch.fd);
+	(void)fd_open_std();
+	responder_turns(r);
+	return 0;
+}
+
+/*
+ * Asked to stop: what is in the backlog is still taken (R-PROC3; a connection
+ * that comes later is refused at once), then no more. A socket that others
+ * listen on too, as systemd does, stays as it is.
+ */
+static void
+responder_leave(void *arg, int64_t now)
+{
+	struct responder *r = arg;
+
+	if (r->is_leaving)
+		return;
+	responder_resume(r);
+	r->is_leaving = 1;
+	for (size_t i = 0; i < r->nlisteners; i++) {
+		if (!r->spec->is_own)
+			shutdown(r->listener[i].watch.fd, SHUT_RD);
+		responder_accept(r, r->listener[i].watch.fd, now);
+		loop_unwatch(r->loop, &r->listener[i].watch);
+		if (r->spec->is_own)
+			fd_close(&r->listener[i].watch.fd);
+	}
+	loop_cancel(r->loop, &r->resume);
+	if (r->spec->stopped != NULL)
+		r->spec->stopped();
+	responder_close_idle(r, 0);
+	(void)loop_timer(r->loop, &r->leave, now + RESPONDER_LEAVE);
+	if (r->conns != NULL && !r->spec->is_own &&
+	    proc_fork(responder_carry_on, r) > 0)
+		_exit(0); /* everything of ours lives on in the copy */
+}
+
+static void
+responder_reap(void *arg, int64_t now)
+{
+	(void)arg;
+	proc_reap(now);
+}
+
+static void
+responder_ignore(void *arg, int64_t now)
+{
+	(void)arg;
+	(void)now;
+}
+
+static void
+responder_limits(struct responder *r)
+{
+	struct rlimit limit;
+
+	r->most_conns = RESPONDER_CONNS_MOST;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur != RLIM_INFINITY &&
+	    (limit.rlim_cur - RESPONDER_FDS_SPARE) / 3 < r->most_conns)
+		r->most_conns =
+		    limit.rlim_cur < RESPONDER_FDS_SPARE + 3
+			? 1
+			: (size_t)(limit.rlim_cur - RESPONDER_FDS_SPARE) / 3;
+}
+
+static void
+responder_init(struct responder *r, const struct responder_spec *spec)
+{
+	const char *base = getenv("MAMAYO_BASE");
+
+	memset(r, 0, sizeof *r);
+	r->loop = loop_new();
+	r->spec = spec;
+	r->account = spec->account;
+	r->program = spec->program;
+	r->base = base;
+	r->link = (struct watch){
+		.fd = -1, .want = POLLIN, .ready = responder_link_ready
+	};
+	r->reach.due = responder_reach_due;
+	r->retry.due = responder_retry;
+	r->resume.due = responder_resume_due;
+	r->active.due = responder_active_due;
+	r->leave.due = responder_leave_due;
+	routes_init(&r->routes);
+	routes_init(&r->coming);
+	responder_limits(r);
+	r->conn_rules = (struct conn_rules){ .loop = r->loop,
+		.spool_dir = r->account->run_fd,
+		.max_conns = (unsigned)r->most_conns,
+		.body_timeout =
+		    (int64_t)r->account->settings.app.body_timeout * 1000,
+		.idle_timeout = RESPONDER_IDLE_TIMEOUT,
+		.owner = r };
+	r->rules = (struct exchange_rules){ .loop = r->loop,
+		.spool_dir = r->account->run_fd,
+		.heartbeat = RESPONDER_HEARTBEAT,
+		.ask = responder_ask,
+		.hear = responder_hear_for,
+		.ended = responder_ended,
+		.owner = r };
+	fd_random(&r->rules.responder, sizeof r->rules.responder);
+	loop_signal(r->loop, SIGTERM, responder_leave, r);
+	loop_signal(r->loop, SIGINT, responder_leave, r);
+	loop_signal(r->loop, SIGCHLD, responder_reap, r);
+	/* a web server's other words are not for us */
+	loop_signal(r->loop, SIGHUP, responder_ignore, r);
+	loop_signal(r->loop, SIGUSR1, responder_ignore, r);
+	loop_signal(r->loop, SIGUSR2, responder_ignore, r);
+}
+
+int
+responder_run(const struct responder_spec *spec)
+{
+	struct responder r;
+
+	responder_init(&r, spec);
+	for (size_t i = 0; i < spec->nlisteners; i++) {
+		r.listener[i].owner = &r;
+		r.listener[i].watch = (struct watch){ .fd = spec->listener[i],
+			.want = POLLIN,
+			.ready = responder_listener_ready };
+		(void)fd_nonblock(spec->listener[i]);
+		if (loop_watch(r.loop, &r.listener[i].watch) == -1)
+			die(1, "no memory at the start");
+	}
+	r.nlisteners = spec->nlisteners;
+	responder_turns(&r);
+	return 0;
+}

@@ -1,0 +1,324 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/account.h"
+#include "lib/fd.h"
+#include "lib/xalloc.h"
+
+#define ACCOUNT_SOCK_ROOM 24 /* bytes for "/sock.PID" below run/ */
+
+void
+account_init(struct account *a)
+{
+	memset(a, 0, sizeof *a);
+	a->run_fd = -1;
+	account_settings_init(&a->settings);
+}
+
+void
+account_release(struct account *a)
+{
+	free(a->root);
+	free(a->apps);
+	free(a->logs);
+	free(a->run);
+	free(a->log);
+	free(a->home);
+	free(a->user);
+	free(a->remark);
+	fd_close(&a->run_fd);
+	account_settings_release(&a->settings);
+	account_init(a);
+}
+
+#ifdef MAMAYO_PORTABLE
+/* A static getpwuid() would load the host's NSS modules. */
+static const struct passwd *
+account_passwd(uid_t uid)
+{
+	static struct passwd *entry;
+	FILE *file = fopen("/etc/passwd", "re");
+
+	if (file == NULL)
+		return NULL;
+	while ((entry = fgetpwent(file)) != NULL && entry->pw_uid != uid)
+		continue;
+	fclose(file);
+	return entry;
+}
+#else
+static const struct passwd *
+account_passwd(uid_t uid)
+{
+	return getpwuid(uid);
+}
+#endif
+
+static void
+account_find_user(struct account *a)
+{
+	const struct passwd *entry = account_passwd(geteuid());
+	const char *home = entry != NULL ? entry->pw_dir : "";
+#ifdef MAMAYO_PORTABLE
+	struct stat st;
+	const char *env = getenv("HOME");
+
+	if (entry == NULL && env != NULL && env[0] == '/' &&
+	    stat(env, &st) == 0 && st.st_uid == geteuid())
+		home = env;
+#endif
+	a->home = xstrdup(home);
+	a->user = entry != NULL ? xstrdup(entry->pw_name)
+				: xprintf("uid %ld", (long)geteuid());
+}
+
+int
+account_find(struct account *a, struct problem *why)
+{
+	const char *root = getenv("MAMAYO_ROOT");
+
+	account_find_user(a);
+	if (root != NULL && root[0] != '\0') {
+		if (root[0] != '/')
+			return problem_set(why,
+			    "MAMAYO_ROOT is \"%s\", which is not an absolute "
+			    "path; set it to one, for instance /srv/mamayo",
+			    root);
+		a->root = xstrdup(root);
+		while (
+		    strlen(a->root) > 1 && a->root[strlen(a->root) - 1] == '/')
+			a->root[strlen(a->root) - 1] = '\0';
+	} else if (a->home[0] == '/') {
+		a->root = xprintf("%s/mamayo", a->home);
+	} else
+		return problem_set(why,
+		    "the user %s has no home directory, so there is no "
+		    "~/mamayo; set MAMAYO_ROOT to a directory made for it",
+		    a->user);
+	a->apps = xprintf("%s/apps", a->root);
+	a->logs = xprintf("%s/logs", a->root);
+	a->run = xprintf("%s/run", a->root);
+	a->log = xprintf("%s/mamayo.log", a->logs);
+	return 0;
+}
+
+/* What to do when the directory that we need cannot be made by us. */
+static int
+account_no_root(struct account *a, struct problem *why)
+{
+	int error = errno;
+
+	return problem_set(why,
+	    "mamayo runs as user %s and cannot use %s: %s. Either the "
+	    "administrator makes a directory for it once (install -d -o %s -g "
+	    "YOU -m 2770 /srv/mamayo) and names it in the web server's "
+	    "configuration by MAMAYO_ROOT, or you run \"mamayo listen\" as "
+	    "yourself",
+	    a->user, a->root, strerror(error), a->user);
+}
+
+/* One directory of ours: made if missing, checked by its descriptor. */
+static int
+account_directory(struct account *a, const char *path, mode_t mode,
+    int must_be_own, struct problem *why)
+{
+	struct stat st;
+	int fd;
+
+	if (mkdir(path, mode) == -1 && errno != EEXIST)
+		return account_no_root(a, why);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC |
+			    (must_be_own ? O_NOFOLLOW : 0));
+	if (fd == -1) {
+		if (errno == ELOOP || errno == ENOTDIR)
+			return problem_set(why,
+			    "%s is not a directory (or is a symbolic link); "
+			    "remove it, mamayo makes its own",
+			    path);
+		return account_no_root(a, why);
+	}
+	if (fstat(fd, &st) == -1) {
+		problem_sys(why, "%s", path);
+		goto fail;
+	}
+	if (must_be_own && st.st_uid != geteuid()) {
+		problem_set(why,
+		    "%s belongs to another user (uid %ld); remove it, mamayo "
+		    "makes its own",
+		    path, (long)st.st_uid);
+		goto fail;
+	}
+	if (st.st_mode & S_IWOTH) {
+		problem_set(why,
+		    "%s can be written by every user of this machine; run: "
+		    "chmod o-w %s",
+		    path, path);
+		goto fail;
+	}
+	if (st.st_mode & S_IWGRP && a->remark == NULL)
+		a->remark = xprintf("%s can be written by its group; that is "
+				    "fine if you meant it",
+		    path);
+	return fd;
+
+fail:
+	fd_close(&fd);
+	return -1;
+}
+
+/* FNV-1a: a name that two root directories do not share. */
+static unsigned long
+account_hash(const char *text)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *text != '\0'; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619u;
+	return hash;
+}
+
+/* Writes into run/where which place is used instead. */
+static void
+account_tell_where(int run_fd, const char *place)
+{
+	int fd = openat(run_fd, "where",
+	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd == -1)
+		return;
+	if (fd_write_all(fd, place, strlen(place)) == 0)
+		(void)fd_write_all(fd, "\n", 1);
+	fd_close(&fd);
+}
+
+/* A place for lock and socket when run/ cannot hold them. */
+static int
+account_other_run(struct account *a, int run_fd, struct problem *why)
+{
+	unsigned long hash = account_hash(a->root);
+	const char *xdg = getenv("XDG_RUNTIME_DIR");
+	char *tried[3] = { NULL, NULL, NULL };
+	struct problem first = { "" };
+	int fd = -1;
+
+	if (xdg != NULL && xdg[0] == '/')
+		tried[0] = xprintf("%s/mamayo-%08lx", xdg, hash);
+	tried[1] = xprintf("/run/user/%ld/mamayo-%08lx", (long)geteuid(), hash);
+	tried[2] = xprintf("/tmp/mamayo-%ld-%08lx", (long)geteuid(), hash);
+	for (int i = 0; i < 3 && fd == -1; i++) {
+		if (tried[i] == NULL ||
+		    strlen(tried[i]) + ACCOUNT_SOCK_ROOM >
+			sizeof((struct sockaddr_un *)NULL)->sun_path)
+			continue;
+		fd = account_directory(a, tried[i], 0700, 1, &first);
+		if (fd != -1) {
+			account_tell_where(run_fd, tried[i]);
+			free(a->run);
+			a->run = xstrdup(tried[i]);
+		}
+	}
+	for (int i = 0; i < 3; i++)
+		free(tried[i]);
+	if (fd == -1)
+		problem_set(why,
+		    "%s is too long a path for a socket, and "
+		    "there is no other place: %s",
+		    a->run, first.text);
+	return fd;
+}
+
+static int
+account_open_run(struct account *a, struct problem *why)
+{
+	int fd = account_directory(a, a->run, 0700, 1, why), other;
+
+	if (fd == -1)
+		return -1;
+	if (strlen(a->run) + ACCOUNT_SOCK_ROOM >
+	    sizeof((struct sockaddr_un *)NULL)->sun_path) {
+		other = account_other_run(a, fd, why);
+		fd_close(&fd);
+		fd = other;
+	}
+	a->run_fd = fd;
+	if (fd != -1 && mkdirat(fd, "workers", 0700) == -1 && errno != EEXIST)
+		return problem_sys(why, "%s/workers", a->run);
+	return fd == -1 ? -1 : 0;
+}
+
+static void
+account_read_settings(struct account *a)
+{
+	char *path = xprintf("%s/" SETTINGS_FILE, a->root);
+	struct problem why;
+
+	if (account_settings_read(path, &a->settings, &why) == -1) {
+		free(a->remark);
+		a->remark = xprintf("%s; using the defaults", why.text);
+	}
+	free(path);
+}
+
+/*
+ * A root directory that its group may write was made for two: the user that
+ * mamayo runs as, and the one who puts applications there.
+ */
+static void
+account_share_apps(int root_fd)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(root_fd, &st) == -1 || !(st.st_mode & S_IWGRP) ||
+	    mkdirat(root_fd, "apps", 0755) == -1)
+		return;
+	fd = openat(root_fd, "apps", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd != -1 && fchmod(fd, 02775) == -1)
+		fd_close(&fd);
+	fd_close(&fd);
+}
+
+int
+account_open(struct account *a, struct problem *why)
+{
+	int fd;
+
+	if (geteuid() == 0)
+		return problem_set(why,
+		    "mamayo does not serve as root: an application's mistake "
+		    "would own the machine; start it as the user whose "
+		    "applications they are");
+	if (getuid() != geteuid() || getgid() != getegid())
+		return problem_set(why,
+		    "mamayo does not serve with another effective than real "
+		    "user; remove the set-user-id bit");
+	if (account_find(a, why) == -1)
+		return -1;
+	fd = account_directory(a, a->root, 0755, 0, why);
+	if (fd == -1)
+		return -1;
+	account_share_apps(fd);
+	fd_close(&fd);
+	fd = account_directory(a, a->apps, 0755, 0, why);
+	if (fd == -1)
+		return -1;
+	fd_close(&fd);
+	fd = account_directory(a, a->logs, 0700, 1, why);
+	if (fd == -1)
+		return -1;
+	fd_close(&fd);
+	if (account_open_run(a, why) == -1)
+		return -1;
+	account_read_settings(a);
+	return 0;
+}

@@ -1,0 +1,174 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "lib/lease.h"
+#include "lib/xalloc.h"
+
+#define LEASE_BACKLOG 128
+#define LEASE_TRIES   20 /* the lock file changed under us as often as this */
+
+void
+lease_init(struct lease *l, const char *run_directory)
+{
+	l->lock_path = xprintf("%s/lock", run_directory);
+	l->sock_path = xprintf("%s/sock", run_directory);
+	l->lock = -1;
+	l->listener = -1;
+}
+
+static int
+lease_address(const char *path, struct sockaddr_un *address)
+{
+	size_t n = strlen(path);
+
+	memset(address, 0, sizeof *address);
+	address->sun_family = AF_UNIX;
+	if (n >= sizeof address->sun_path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address->sun_path, path, n);
+	return 0;
+}
+
+static int
+lease_same_file(int fd, const char *path)
+{
+	struct stat held, there;
+
+	return fstat(fd, &held) == 0 && lstat(path, &there) == 0 &&
+	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+}
+
+static int
+lease_bind(struct lease *l, struct problem *why)
+{
+	struct sockaddr_un address;
+	struct stat there;
+	char *temporary = xprintf("%s.%ld", l->sock_path, (long)getpid());
+	int fd = -1;
+
+	if (lease_address(temporary, &address) == -1) {
+		problem_sys(why, "%s", temporary);
+		goto fail;
+	}
+	fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	if (fd == -1 || fd_cloexec(fd, 1) == -1 || fd_nonblock(fd) == -1) {
+		problem_sys(why, "socket");
+		goto fail;
+	}
+	unlink(temporary);
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1 ||
+	    listen(fd, LEASE_BACKLOG) == -1 || lstat(temporary, &there) == -1 ||
+	    rename(temporary, l->sock_path) == -1) {
+		problem_sys(why, "cannot make a socket at %s", l->sock_path);
+		unlink(temporary);
+		goto fail;
+	}
+	l->sock_device = there.st_dev;
+	l->sock_inode = there.st_ino;
+	fd_close(&l->listener);
+	l->listener = fd;
+	free(temporary);
+	return 0;
+
+fail:
+	fd_close(&fd);
+	free(temporary);
+	return -1;
+}
+
+int
+lease_take(struct lease *l, struct problem *why)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	for (int tries = 0; tries < LEASE_TRIES; tries++) {
+		fd_close(&l->lock);
+		l->lock = open(l->lock_path,
+		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		    0600);
+		if (l->lock == -1)
+			return problem_sys(why, "cannot open %s", l->lock_path);
+		if (fcntl(l->lock, F_SETLK, &all) == -1) {
+			if (errno == EACCES || errno == EAGAIN) {
+				fd_close(&l->lock);
+				return 0;
+			}
+			return problem_sys(why, "cannot lock %s", l->lock_path);
+		}
+		if (lease_same_file(l->lock, l->lock_path))
+			return lease_bind(l, why) == -1 ? -1 : 1;
+	}
+	return problem_set(why, "%s is replaced again and again", l->lock_path);
+}
+
+static int
+lease_sock_is_ours(const struct lease *l)
+{
+	struct stat there;
+
+	return lstat(l->sock_path, &there) == 0 &&
+	       there.st_ino == l->sock_inode && there.st_dev == l->sock_device;
+}
+
+int
+lease_holds(struct lease *l)
+{
+	struct problem why;
+
+	if (l->lock == -1 || !lease_same_file(l->lock, l->lock_path))
+		return 0;
+	return lease_sock_is_ours(l) || lease_bind(l, &why) == 0;
+}
+
+void
+lease_release(struct lease *l)
+{
+	if (l->listener != -1 && lease_sock_is_ours(l))
+		unlink(l->sock_path);
+	fd_close(&l->listener);
+	fd_close(&l->lock);
+	free(l->lock_path);
+	free(l->sock_path);
+	l->lock_path = l->sock_path = NULL;
+}
+
+int
+lease_connect(const char *run_directory)
+{
+	struct sockaddr_un address;
+	char *path = xprintf("%s/sock", run_directory);
+	uid_t uid;
+	pid_t pid;
+	int fd = -1;
+
+	if (lease_address(path, &address) == -1)
+		goto fail;
+	fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	if (fd == -1 || fd_cloexec(fd, 1) == -1 || fd_nonblock(fd) == -1)
+		goto fail;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == -1 ||
+	    fd_peer(fd, &uid, &pid) == -1)
+		goto fail;
+	if (uid != geteuid()) {
+		errno = EPERM;
+		goto fail;
+	}
+	free(path);
+	return fd;
+
+fail:
+	free(path);
+	fd_close(&fd);
+	return -1;
+}

@@ -1,0 +1,947 @@
+#include "config.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fcgi/reply.h"
+#include "lib/backoff.h"
+#include "lib/clock.h"
+#include "lib/fd.h"
+#include "lib/link.h"
+#include "lib/log.h"
+#include "lib/pool.h"
+#include "lib/python.h"
+#include "lib/wire.h"
+#include "lib/xalloc.h"
+
+#define POOL_ANSWERS     64   /* waiting requests answered per turn */
+#define POOL_STAMP_FILES 1000 /* files of an app's directory looked at */
+#define POOL_SNDBUF      (4 * 1024 * 1024) /* asked for; the system lets less */
+
+#define POOL_BOOT                                       \
+	"import sys; sys.path.insert(0, sys.argv[1]); " \
+	"import mamayo_wsgi; mamayo_wsgi.main()"
+
+static void pool_wake(struct watch *, short, int64_t);
+static void pool_retry_due(struct timer *, int64_t);
+static void pool_said(struct worker *, const json_t *, int64_t);
+static void pool_changed(struct worker *, enum worker_state, int64_t);
+
+/* ------------------------------------------------------------- its life -- */
+
+struct pool *
+pool_new(struct pool_host *host, const struct app *app)
+{
+	struct pool *p = xcalloc(1, sizeof *p);
+
+	p->host = host;
+	app_init(&p->app);
+	pool_found(p, app);
+	p->queue_send = p->queue_receive = -1;
+	p->queue =
+	    (struct watch){ .fd = -1, .want = POLLIN, .ready = pool_wake };
+	p->retry.due = pool_retry_due;
+	return p;
+}
+
+void
+pool_found(struct pool *p, const struct app *app)
+{
+	app_release(&p->app);
+	app_init(&p->app);
+	p->app.name = xstrdup(app->name);
+	p->app.host = xstrdup(app->host);
+	p->app.mount = xstrdup(app->mount);
+	p->app.directory = xstrdup(app->directory);
+	if (app->refused != NULL)
+		p->app.refused = xstrdup(app->refused);
+	p->missing_since = 0;
+}
+
+static void
+pool_close_queue(struct pool *p)
+{
+	loop_unwatch(p->host->loop, &p->queue);
+	fd_close(&p->queue_send);
+	fd_close(&p->queue_receive);
+	p->queue.fd = -1;
+}
+
+void
+pool_free(struct pool *p)
+{
+	assert(p->workers == NULL);
+	pool_close_queue(p);
+	loop_cancel(p->host->loop, &p->retry);
+	app_release(&p->app);
+	app_settings_release(&p->settings);
+	free(p->entry);
+	free(p->python);
+	free(p->why);
+	free(p->advice);
+	free(p->detail);
+	free(p);
+}
+
+static int
+pool_ready_workers(const struct pool *p)
+{
+	const struct worker *w;
+	int n = 0;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		n += w->state == WORKER_READY;
+	return n;
+}
+
+static int
+pool_starting_workers(const struct pool *p)
+{
+	const struct worker *w;
+	int n = 0;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		n += w->state == WORKER_STARTING;
+	return n;
+}
+
+/* Who answers what is in the queue: the workers, or, while there is none and
+ * none is starting, we. */
+static void
+pool_watch_queue(struct pool *p)
+{
+	int is_ours = p->queue_receive != -1 && !p->is_draining &&
+		      pool_ready_workers(p) == 0 &&
+		      pool_starting_workers(p) == 0 && p->retry.place == 0;
+
+	if (is_ours && p->queue.at == 0)
+		(void)loop_watch(p->host->loop, &p->queue);
+	else if (!is_ours)
+		loop_unwatch(p->host->loop, &p->queue);
+}
+
+static void
+pool_random_name(char name[33])
+{
+	unsigned char bytes[16];
+
+	fd_random(bytes, sizeof bytes);
+	for (size_t i = 0; i < sizeof bytes; i++)
+		snprintf(name + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* An app's mamayo.json; what is wrong with it is said, and the last good
+ * settings (or the defaults) stay. */
+static void
+pool_read_settings(struct pool *p)
+{
+	char *path = xprintf("%s/" SETTINGS_FILE, p->app.directory);
+	struct problem why;
+
+	if (app_settings_read(
+		path, &p->host->account->settings, &p->settings, &why) == -1) {
+		log_warn("%s; keeping the settings it had", why.text);
+		if (p->max == 0) { /* it had none: the account's defaults */
+			free(path);
+			path = xstrdup("/dev/null/none");
+			(void)app_settings_read(path,
+			    &p->host->account->settings, &p->settings, &why);
+		}
+	}
+	free(path);
+	p->max = p->settings.workers_max != 0 ? p->settings.workers_max
+					      : settings_workers_default();
+	if (p->max < p->settings.workers_min)
+		p->max = p->settings.workers_min;
+}
+
+int
+pool_open(struct pool *p, int64_t now)
+{
+	int pair[2], size = POOL_SNDBUF;
+
+	(void)now;
+	if (p->queue_send != -1)
+		return 0;
+	if (fd_pair_seqpacket(pair) == -1)
+		return -1;
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	pool_random_name(p->generation);
+	pool_read_settings(p);
+	p->queue_send = pair[0];
+	p->queue_receive = pair[1];
+	p->queue.fd = pair[1];
+	pool_watch_queue(p);
+	return 0;
+}
+
+/* --------------------------------------------------------- not starting -- */
+
+/* A number that changes when a file at the top of the app's directory does. */
+static uint64_t
+pool_stamp(const struct pool *p)
+{
+	uint64_t stamp = 14695981039346656037u;
+	struct dirent *entry;
+	struct stat st;
+	int files = 0;
+	DIR *dir = opendir(p->app.directory);
+
+	if (dir == NULL)
+		return 0;
+	while (files++ < POOL_STAMP_FILES && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' || entry->d_name[0] == '_' ||
+		    fstatat(dirfd(dir), entry->d_name, &st, 0) == -1)
+			continue;
+		/* a sum, because the order may differ */
+		stamp += (uint64_t)st.st_mtim.tv_sec * 1000003u +
+			 (uint64_t)st.st_mtim.tv_nsec * 31u +
+			 (uint64_t)st.st_ino + (uint64_t)st.st_size * 7u;
+	}
+	closedir(dir);
+	return stamp;
+}
+
+static int
+pool_log_fd(const struct pool *p, struct problem *why)
+{
+	char *name = app_log_name(p->app.name);
+	char *path = xprintf("%s/%s", p->host->account->logs, name);
+	int fd = open(path,
+	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+	    0600);
+
+	if (fd == -1)
+		problem_sys(why, "cannot open the app's log %s", path);
+	free(path);
+	free(name);
+	return fd;
+}
+
+static void
+pool_to_log(const struct pool *p, const char *text)
+{
+	struct problem why;
+	int fd = pool_log_fd(p, &why);
+
+	if (fd != -1)
+		log_to(fd, "%s", text);
+	fd_close(&fd);
+}
+
+/* The app cannot be started: says so to its owner once, and remembers what to
+ * say to visitors. */
+static void
+pool_fail(struct pool *p, const char *code, const char *advice,
+    const char *detail, int64_t ready_ms, int64_t now)
+{
+	uint32_t random;
+	int64_t wait;
+	char *line;
+
+	fd_random(&random, sizeof random);
+	snprintf(p->reference, sizeof p->reference, "%08x", random);
+	snprintf(p->code, sizeof p->code, "%s", code);
+	free(p->advice);
+	free(p->detail);
+	p->advice = xstrdup(advice);
+	p->detail = detail != NULL ? xstrdup(detail) : NULL;
+	p->failed_stamp = pool_stamp(p);
+	p->failures++;
+	wait = backoff_ms(p->failures, ready_ms, random);
+	p->retry_at = now + wait;
+	p->state = POOL_FAILING;
+	line = xprintf("cannot start (reference %s): %s (tried %u times; the "
+		       "next request after %lld s or a change of its files "
+		       "tries again)",
+	    p->reference, advice, p->failures, (long long)(wait / 1000));
+	pool_to_log(p, line);
+	log_error("%s: %s", p->app.name, line);
+	free(line);
+}
+
+/* Does the request want only headers? (Parameters in a spool are not read.) */
+static int
+pool_is_head(const unsigned char *message, const struct wire_head *head)
+{
+	static const char want[] = "REQUEST_METHOD\0HEAD";
+	const unsigned char *at = message + WIRE_HEAD;
+	size_t n = head->flags & WIRE_SPOOL_PARAMS ? 0 : head->params;
+
+	for (; n >= sizeof want; at++, n--)
+		if (memcmp(at, want, sizeof want) == 0)
+			return 1;
+	return 0;
+}
+
+static void
+pool_answer(struct pool *p, const unsigned char *message,
+    const struct wire_head *head, int answer)
+{
+	char text[256];
+	struct page page = { .status = 503,
+		.code = p->code,
+		.text = text,
+		.reference = p->reference };
+	int64_t wait = p->retry_at - clock_ms();
+	unsigned char *reply;
+	char *detail = NULL;
+	size_t n;
+
+	snprintf(text, sizeof text,
+	    "The application \"%s\" cannot be started at the moment. Its owner "
+	    "finds the reason in its log.",
+	    p->app.name);
+	page.retry_after = wait > 1000 ? (int)(wait / 1000) : 1;
+	page.head = pool_is_head(message, head);
+	if (p->settings.debug) {
+		detail = xprintf(
+		    "%s\n\n%s", p->advice, p->detail != NULL ? p->detail : "");
+		page.detail = detail;
+	}
+	reply = reply_make(&page, head->request_id, &n);
+	if (reply != NULL)
+		(void)send(answer, reply, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	free(reply);
+	free(detail);
+	shutdown(answer, SHUT_RDWR);
+}
+
+/* Takes waiting requests out of the queue and answers each. */
+static void
+pool_answer_all(struct pool *p)
+{
+	static unsigned char message[WIRE_MOST];
+	struct wire_head head;
+	int fds[2];
+	size_t nfds;
+	ssize_t n;
+
+	for (int i = 0; i < POOL_ANSWERS; i++) {
+		nfds = 2;
+		n = fd_recv(
+		    p->queue_receive, message, sizeof message, fds, &nfds);
+		if (n == -1 || n == 0)
+			return;
+		if (nfds > 0 && wire_get_head(message, (size_t)n, &head) == 0)
+			pool_answer(p, message, &head, fds[0]);
+		for (size_t k = 0; k < nfds; k++)
+			fd_close(&fds[k]);
+	}
+}
+
+/* -------------------------------------------------------------- workers -- */
+
+struct pool_lines {
+	char *line[64];
+	size_t n;
+};
+
+static void
+lines_add(struct pool_lines *l, char *line)
+{
+	if (l->n + 1 < sizeof l->line / sizeof l->line[0])
+		l->line[l->n++] = line;
+	else
+		free(line);
+}
+
+static void
+lines_release(struct pool_lines *l)
+{
+	while (l->n > 0)
+		free(l->line[--l->n]);
+}
+
+/*
+ * The environment of a worker is this list and the app's own "env", nothing
+ * that the web server happens to have (R-SEC3).
+ */
+static char **
+pool_environment(struct pool *p, const struct python *python)
+{
+	const struct account *a = p->host->account;
+	char **own = p->settings.env, **env;
+	const char *zone = getenv("TZ");
+	struct pool_lines l = { .n = 0 };
+	size_t nown = 0, n = 0, name, i, k;
+
+	if (python->virtual_env != NULL) {
+		lines_add(
+		    &l, xprintf("PATH=%s/bin:/usr/local/bin:/usr/bin:/bin",
+			    python->virtual_env));
+		lines_add(&l, xprintf("VIRTUAL_ENV=%s", python->virtual_env));
+	} else
+		lines_add(&l, xstrdup("PATH=/usr/local/bin:/usr/bin:/bin"));
+	lines_add(&l, xprintf("HOME=%s", a->home));
+	lines_add(&l, xprintf("USER=%s", a->user));
+	lines_add(&l, xprintf("LOGNAME=%s", a->user));
+	lines_add(&l, xstrdup("LANG=C.UTF-8"));
+	lines_add(&l, xstrdup("PYTHONUTF8=1"));
+	if (zone != NULL)
+		lines_add(&l, xprintf("TZ=%s", zone));
+	while (own != NULL && own[nown] != NULL)
+		nown++;
+	env = xcalloc(l.n + nown + 1, sizeof *env);
+	for (i = 0; i < l.n; i++) {
+		name = strcspn(l.line[i], "=") + 1;
+		for (k = 0; k < nown; k++)
+			if (strncmp(own[k], l.line[i], name) == 0)
+				break;
+		if (k == nown)
+			env[n++] = xstrdup(l.line[i]);
+	}
+	for (k = 0; k < nown; k++)
+		env[n++] = xstrdup(own[k]);
+	lines_release(&l);
+	return env;
+}
+
+static void
+environment_free(char **env)
+{
+	for (size_t i = 0; env[i] != NULL; i++)
+		free(env[i]);
+	free(env);
+}
+
+/* {"type": "environ", "values": {...}}, or NULL if there are none. */
+static json_t *
+pool_first_message(const struct pool *p)
+{
+	char **line = p->settings.environ_;
+	json_t *values;
+	const char *sign;
+	char *name;
+
+	if (line == NULL || *line == NULL)
+		return NULL;
+	values = json_object();
+	for (; *line != NULL; line++) {
+		sign = strchr(*line, '=');
+		name = xstrndup(*line, (size_t)(sign - *line));
+		json_object_set_new(values, name, json_string(sign + 1));
+		free(name);
+	}
+	return json_pack("{s:s, s:o}", "type", "environ", "values", values);
+}
+
+/* Everything is known: starts the process. */
+static int
+pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
+    struct problem *why)
+{
+	char **env = pool_environment(p, python);
+	json_t *first = pool_first_message(p);
+	char *entry = p->settings.entry != NULL
+			  ? xprintf("entry=%s", p->settings.entry)
+			  : NULL;
+	const char *argv[] = { python->path, "-c", POOL_BOOT, p->host->adapters,
+		p->app.name, p->max > 1 ? "multiprocess=1" : "multiprocess=0",
+		p->settings.debug ? "debug=1" : "debug=0",
+		first != NULL ? "environ=1" : "environ=0", entry, NULL };
+	struct proc_spec spec = { .path = python->path,
+		.argv = argv,
+		.env = (const char *const *)env,
+		.directory = p->app.directory,
+		.fd = { -1, log, log, -1, p->queue_receive, -1 },
+		.umask = 022 };
+	struct worker_how how = { .loop = p->host->loop,
+		.spec = &spec,
+		.boards_dir = p->host->boards_dir,
+		.generation = p->generation,
+		.first = first,
+		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
+		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
+	struct worker *w = xcalloc(1, sizeof *w);
+	int result;
+
+	w->said = pool_said;
+	w->changed = pool_changed;
+	w->owner = p;
+	result = worker_start(w, &how, now, why);
+	if (result == 0) {
+		w->next = p->workers;
+		p->workers = w;
+		p->nworkers++;
+	} else
+		free(w);
+	json_decref(first);
+	free(entry);
+	environment_free(env);
+	return result;
+}
+
+static int
+pool_try_start(
+    struct pool *p, int64_t now, struct problem *why, const char **code)
+{
+	struct python python = { 0 };
+	struct stat st;
+	int log = -1, result = -1;
+
+	*code = "cannot-start";
+	if (p->app.refused != NULL)
+		return problem_set(why, "%s", p->app.refused);
+	if (stat(p->app.directory, &st) == -1) {
+		*code = "missing";
+		return problem_sys(why, "%s", p->app.directory);
+	}
+	pool_read_settings(p);
+	if (python_find(p->app.directory, &p->settings, p->host->account->home,
+		&python, why) == -1)
+		goto out;
+	log = pool_log_fd(p, why);
+	if (log == -1) {
+		*code = "resources";
+		goto out;
+	}
+	result = pool_spawn(p, &python, log, now, why);
+	if (result == 0 &&
+	    (p->python == NULL || strcmp(p->python, python.path) != 0))
+		log_info("%s: runs with %s, because %s", p->app.name,
+		    python.path, python.why);
+	free(p->python);
+	p->python = python.path != NULL ? xstrdup(python.path) : NULL;
+out:
+	fd_close(&log);
+	python_release(&python);
+	return result;
+}
+
+static void
+pool_start(struct pool *p, int64_t now)
+{
+	struct problem why;
+	const char *code;
+
+	if (pool_try_start(p, now, &why, &code) == -1) {
+		pool_fail(p, code, why.text, NULL, -1, now);
+		if (strcmp(code, "missing") == 0)
+			p->state = POOL_MISSING;
+	} else if (pool_ready_workers(p) == 0)
+		p->state = POOL_STARTING;
+	pool_watch_queue(p);
+}
+
+/* May the app be tried again? After its back-off, or when a file of it has
+ * changed. */
+static int
+pool_may_retry(struct pool *p, int64_t now)
+{
+	return p->retry_at == 0 || now >= p->retry_at ||
+	       (p->state == POOL_FAILING && pool_stamp(p) != p->failed_stamp) ||
+	       (p->state == POOL_MISSING && pool_stamp(p) != 0);
+}
+
+/* A request waits and there is no worker for it. */
+static void
+pool_wake(struct watch *w, short got, int64_t now)
+{
+	struct pool *p =
+	    (struct pool *)((char *)w - offsetof(struct pool, queue));
+
+	(void)got;
+	if (!p->is_draining && pool_may_retry(p, now)) {
+		if (p->host->may_grow(p->host, p))
+			pool_start(p, now);
+		else { /* all workers there may be are busy elsewhere */
+			(void)loop_timer(
+			    p->host->loop, &p->retry, now + POOL_LOOK_MS);
+			pool_watch_queue(p);
+		}
+	}
+	if ((p->state == POOL_FAILING || p->state == POOL_MISSING) &&
+	    pool_ready_workers(p) == 0 && pool_starting_workers(p) == 0)
+		pool_answer_all(p);
+}
+
+static void
+pool_retry_due(struct timer *t, int64_t now)
+{
+	struct pool *p =
+	    (struct pool *)((char *)t - offsetof(struct pool, retry));
+
+	(void)now;
+	pool_watch_queue(p);
+}
+
+static void
+pool_said(struct worker *w, const json_t *message, int64_t now)
+{
+	struct pool *p = w->owner;
+	const char *type = link_string(message, "type");
+
+	if (strcmp(type, "ready") == 0) {
+		free(p->entry);
+		free(p->why);
+		p->entry = xstrdup(link_string(message, "entry"));
+		p->why = xstrdup(link_string(message, "why"));
+		log_info("%s: worker %ld is ready after %lld ms: %s (%s)",
+		    p->app.name, (long)w->pid, (long long)(now - w->started),
+		    p->entry, p->why);
+	} else if (strcmp(type, "failed") == 0)
+		pool_fail(p, "cannot-start", link_string(message, "text"),
+		    link_string(message, "detail"), -1, now);
+}
+
+/* The lines that say how a worker came to its end, and the page for whoever
+ * was waiting for it. */
+static void
+pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
+{
+	const uint64_t *board = w->board.word;
+	char how[128], url[4 * SCOREBOARD_URL_MOST + 8];
+	int is_timeout = was == WORKER_STUCK || was == WORKER_KILLED;
+	char *line;
+
+	proc_status_text(w->status, how, sizeof how);
+	if (was == WORKER_LEAVING && WIFEXITED(w->status) &&
+	    !worker_is_busy(w)) {
+		log_info("%s: worker %ld has left", p->app.name, (long)w->pid);
+		return;
+	}
+	if (worker_is_busy(w)) {
+		log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
+		line = xprintf("worker %ld ended while it answered %s: %s",
+		    (long)w->pid, url, how);
+		if (!is_timeout)
+			p->host->verdict(p->host, board[BOARD_RESPONDER],
+			    board[BOARD_COUNTER], 502, "died",
+			    "The application's process ended before it had "
+			    "answered.");
+	} else
+		line = xprintf("worker %ld ended: %s", (long)w->pid, how);
+	pool_to_log(p, line);
+	log_warn("%s: %s", p->app.name, line);
+	free(line);
+}
+
+static void
+pool_forget_worker(struct pool *p, struct worker *w)
+{
+	struct worker **link;
+
+	for (link = &p->workers; *link != w; link = &(*link)->next)
+		continue;
+	*link = w->next;
+	p->nworkers--;
+	p->requests += w->board.word[BOARD_REQUESTS];
+	free(w);
+}
+
+/* What kind of end it was decides how soon another may be started. */
+static void
+pool_after_death(
+    struct pool *p, struct worker *w, enum worker_state was, int64_t now)
+{
+	char how[128], text[256];
+
+	proc_status_text(w->status, how, sizeof how);
+	if (was == WORKER_LEAVING)
+		return; /* it has said why, or was asked to go */
+	if (w->ready != 0 && now - w->ready >= BACKOFF_READY_MS) {
+		p->failures = 0;
+		return;
+	}
+	if (w->ready != 0) {
+		snprintf(text, sizeof text,
+		    "its process ended %lld ms after it was ready: %s",
+		    (long long)(now - w->ready), how);
+		pool_fail(p, "cannot-start", text, NULL, now - w->ready, now);
+		return;
+	}
+	if (was == WORKER_STUCK || was == WORKER_KILLED)
+		snprintf(text, sizeof text,
+		    "it was not ready %d seconds after its start (start_timeout"
+		    "); where it hung is above in this log",
+		    p->settings.start_timeout);
+	else
+		snprintf(text, sizeof text,
+		    "its process ended while it was starting: %s; what it "
+		    "printed is above in this log",
+		    how);
+	pool_fail(p, "cannot-start", text, NULL, -1, now);
+}
+
+static void
+pool_nudge(struct pool *p)
+{
+	struct worker *w;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		if (w->state == WORKER_READY)
+			worker_tell(w, "look");
+}
+
+static void
+pool_set_state(struct pool *p)
+{
+	if (pool_ready_workers(p) > 0)
+		p->state = POOL_READY;
+	else if (pool_starting_workers(p) > 0)
+		p->state = POOL_STARTING;
+	else if (p->state == POOL_READY || p->state == POOL_STARTING)
+		p->state = POOL_ASLEEP;
+}
+
+/* An app that is in use keeps at least workers.min. */
+static void
+pool_keep_min(struct pool *p, int64_t now)
+{
+	if (p->nworkers < p->settings.workers_min && !p->is_draining &&
+	    p->state != POOL_FAILING && pool_starting_workers(p) == 0 &&
+	    pool_may_retry(p, now) && p->host->may_grow(p->host, p))
+		pool_start(p, now);
+}
+
+/* A worker has changed state. May free w: last use. */
+static void
+pool_changed(struct worker *w, enum worker_state was, int64_t now)
+{
+	struct pool *p = w->owner;
+
+	if (w->state == WORKER_READY) {
+		p->retry_at = 0;
+		w->board.word[BOARD_STARTED] = (uint64_t)now;
+	}
+	if (w->state == WORKER_STUCK && was == WORKER_STARTING)
+		pool_to_log(p,
+		    "the start takes too long; where it hangs (most recent "
+		    "call first):");
+	if (w->state == WORKER_DEAD) {
+		pool_obituary(p, w, was);
+		pool_after_death(p, w, was, now);
+		pool_forget_worker(p, w);
+		/* its wake-up may have been owed to a request (EPOLLEXCLUSIVE)
+		 */
+		pool_nudge(p);
+	}
+	pool_set_state(p);
+	pool_keep_min(p, now);
+	pool_watch_queue(p);
+	p->host->changed(p->host, p, now); /* may free p: last use */
+}
+
+/* -------------------------------------------------------------- looking -- */
+
+/* Does a request wait? Portable: SIOCOUTQ counts bytes of what is unread on
+ * Linux, elsewhere nothing. */
+static int
+pool_has_waiting(const struct pool *p)
+{
+	struct pollfd receive = { .fd = p->queue_receive, .events = POLLIN };
+
+	return p->queue_receive != -1 && poll(&receive, 1, 0) > 0 &&
+	       receive.revents & POLLIN;
+}
+
+/* The request has been silent for longer than the app's limit. */
+static void
+pool_stuck(struct pool *p, struct worker *w, int64_t now)
+{
+	const uint64_t *board = w->board.word;
+	char url[4 * SCOREBOARD_URL_MOST + 8], *line;
+
+	log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
+	line = xprintf("worker %ld has been silent for %d seconds (timeout) in "
+		       "%s; it is ended. Where it is stuck, most recent call "
+		       "first:",
+	    (long)w->pid, p->settings.timeout, url);
+	pool_to_log(p, line);
+	log_warn("%s: %s", p->app.name, line);
+	free(line);
+	p->host->verdict(p->host, board[BOARD_RESPONDER], board[BOARD_COUNTER],
+	    504, "timeout", "The application did not answer in time.");
+	worker_feed(w, WORKER_SILENT, now);
+}
+
+static int
+pool_is_stuck(const struct pool *p, const struct worker *w, int64_t now)
+{
+	const uint64_t *board = w->board.word;
+	uint64_t since = board[BOARD_STARTED] > board[BOARD_PROGRESS]
+			     ? board[BOARD_STARTED]
+			     : board[BOARD_PROGRESS];
+
+	return worker_is_busy(w) && board[BOARD_STATE] != BOARD_SENDING &&
+	       (w->state == WORKER_READY || w->state == WORKER_LEAVING) &&
+	       now - (int64_t)since >= (int64_t)p->settings.timeout * 1000;
+}
+
+int
+pool_look(struct pool *p, int64_t now)
+{
+	struct worker *w, *next;
+	int busy = 0, idle = 0, is_waiting = pool_has_waiting(p);
+
+	for (w = p->workers; w != NULL; w = next) {
+		next = w->next;
+		worker_look_at_board(w);
+		if (worker_is_busy(w))
+			busy++;
+		else if (w->state == WORKER_READY)
+			idle++;
+		if (pool_is_stuck(p, w, now))
+			pool_stuck(p, w, now);
+	}
+	p->waiting = is_waiting && idle == 0 ? p->waiting + 1 : 0;
+	p->stranded = is_waiting && idle > 0 ? p->stranded + 1 : 0;
+	if (p->stranded >= POOL_STRANDED_LOOKS)
+		pool_nudge(p);
+	if (p->waiting >= POOL_GROW_LOOKS && pool_ready_workers(p) > 0 &&
+	    pool_starting_workers(p) == 0 && p->nworkers < p->max &&
+	    !p->is_draining && pool_may_retry(p, now) &&
+	    p->host->may_grow(p->host, p)) {
+		p->waiting = 0;
+		pool_start(p, now);
+	}
+	return is_waiting || busy > 0 || pool_starting_workers(p) > 0;
+}
+
+int64_t
+pool_shrink(struct pool *p, int64_t now)
+{
+	int64_t limit = (int64_t)p->settings.idle * 1000, at, next = 0;
+	struct worker *w, *longest = NULL;
+	int ready = pool_ready_workers(p);
+
+	for (w = p->workers; w != NULL; w = w->next) {
+		if (w->state != WORKER_READY)
+			continue;
+		worker_look_at_board(w);
+		at = (int64_t)w->board.word[BOARD_STARTED] + limit;
+		if (worker_is_busy(w))
+			at = now + limit;
+		else if (at <= now && ready > p->settings.workers_min &&
+			 (longest == NULL ||
+			     w->board.word[BOARD_STARTED] <
+				 longest->board.word[BOARD_STARTED]))
+			longest = w;
+		if (at <= now)
+			at = now + 1000;
+		if (next == 0 || at < next)
+			next = at;
+	}
+	if (longest != NULL)
+		worker_feed(longest, WORKER_ASKED, now);
+	return next;
+}
+
+void
+pool_drain(struct pool *p, int64_t now)
+{
+	struct worker *w, *next;
+
+	p->is_draining = 1;
+	if (p->queue_send != -1)
+		shutdown(p->queue_send, SHUT_WR);
+	for (w = p->workers; w != NULL; w = next) {
+		next = w->next;
+		if (w->state != WORKER_LEAVING)
+			worker_feed(w, WORKER_ASKED, now);
+	}
+	pool_watch_queue(p);
+	if (p->workers == NULL && p->queue_receive != -1) {
+		snprintf(p->code, sizeof p->code, "missing");
+		pool_answer_all(p);
+	}
+}
+
+int
+pool_has(struct pool *p, uint64_t responder, uint64_t counter)
+{
+	struct worker *w;
+
+	for (w = p->workers; w != NULL; w = w->next) {
+		worker_look_at_board(w);
+		if (w->board.word[BOARD_RESPONDER] == responder &&
+		    w->board.word[BOARD_COUNTER] == counter)
+			return 1;
+	}
+	return 0;
+}
+
+/* -------------------------------------------------------------- showing -- */
+
+const char *
+pool_state_name(const struct pool *p)
+{
+	static const char *const names[] = {
+		[POOL_ASLEEP] = "asleep",
+		[POOL_STARTING] = "starting",
+		[POOL_READY] = "ready",
+		[POOL_FAILING] = "failing",
+		[POOL_STOPPED] = "stopped",
+		[POOL_MISSING] = "missing",
+	};
+
+	if (p->missing_since != 0)
+		return "missing";
+	return p->app.refused != NULL ? "failing" : names[p->state];
+}
+
+/* clock_ms() as seconds since 1970, for people. */
+static json_int_t
+pool_wall(uint64_t at, int64_t now)
+{
+	return (json_int_t)time(NULL) - (now - (int64_t)at) / 1000;
+}
+
+static json_t *
+pool_describe_worker(struct worker *w, int64_t now)
+{
+	char url[4 * SCOREBOARD_URL_MOST + 8];
+	uint64_t since;
+
+	worker_look_at_board(w);
+	since = w->board.word[BOARD_STARTED];
+	if (w->state != WORKER_READY || since == 0)
+		since = (uint64_t)w->started;
+	log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
+	return json_pack("{s:I, s:s, s:I, s:I, s:s}", "pid", (json_int_t)w->pid,
+	    "state", worker_shown(w), "requests",
+	    (json_int_t)w->board.word[BOARD_REQUESTS], "since",
+	    pool_wall(since, now), "url", worker_is_busy(w) ? url : "");
+}
+
+json_t *
+pool_describe(struct pool *p, int64_t now)
+{
+	json_t *workers = json_array();
+	uint64_t requests = p->requests;
+	struct worker *w;
+	int busy = 0;
+	unsigned queued = 0;
+
+	for (w = p->workers; w != NULL; w = w->next) {
+		json_array_append_new(workers, pool_describe_worker(w, now));
+		requests += w->board.word[BOARD_REQUESTS];
+		busy += worker_is_busy(w);
+	}
+	if (pool_has_waiting(p))
+		queued = p->claimed > (unsigned)busy
+			     ? p->claimed - (unsigned)busy
+			     : 1;
+	return json_pack(
+	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:o}", "type",
+	    "app", "name", p->app.name, "mount",
+	    p->app.mount[0] != '\0' ? p->app.mount : "/", "directory",
+	    p->app.directory, "state", pool_state_name(p), "entry",
+	    p->entry != NULL ? p->entry : "", "python",
+	    p->python != NULL ? p->python : "", "generation", p->generation,
+	    "requests", (json_int_t)requests, "queued", (int)queued, "workers",
+	    workers);
+}

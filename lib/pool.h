@@ -1,0 +1,119 @@
+#ifndef MAMAYO_POOL_H
+#define MAMAYO_POOL_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "lib/account.h"
+#include "lib/app.h"
+#include "lib/loop.h"
+#include "lib/settings.h"
+#include "lib/worker.h"
+
+/*
+ * pool: the workers of one app: start them when requests wait, grow, shrink,
+ * replace, and say why when the app cannot be started.
+ *
+ * The queue is made once and belongs to a generation, which has a random name.
+ * The pool never reads requests but in one case: an app that cannot start has
+ * its waiting requests taken out and answered with a page that says so. It
+ * polls the queue's receive end only while there is no worker and no start in
+ * progress, and looks at the boards every POOL_LOOK_MS while pool_look() says
+ * that requests are in flight.
+ */
+#define POOL_LOOK_MS 100
+#define POOL_STRANDED_LOOKS                              \
+	2 /* looks with a request waiting beside an idle \
+	     worker, before that one is nudged */
+#define POOL_GROW_LOOKS                                    \
+	2 /* looks with a request waiting and nobody idle, \
+	     before a worker is added */
+
+enum pool_state {
+	POOL_ASLEEP,
+	POOL_STARTING,
+	POOL_READY,
+	POOL_FAILING, /* cannot be started: waits, or for a change */
+	POOL_STOPPED,
+	POOL_MISSING /* its directory has gone */
+};
+
+struct pool;
+
+/* What a pool asks of the supervisor above it. */
+struct pool_host {
+	struct loop *loop;
+	struct account *account;
+	const char *adapters; /* where the Python files lie */
+	int boards_dir;
+	/* May one more worker be started, beside those there are? */
+	int (*may_grow)(struct pool_host *, struct pool *);
+	/* A request that a worker had is lost: its responder is to know. */
+	void (*verdict)(struct pool_host *, uint64_t responder,
+	    uint64_t counter, int status, const char *code, const char *text);
+	/* A worker has become ready, or the last ready one has gone; or the
+	 * pool is empty now. */
+	void (*changed)(struct pool_host *, struct pool *, int64_t now);
+};
+
+struct pool {
+	struct pool_host *host;
+	struct app app;
+	struct app_settings settings;
+	int max; /* workers.max, or its default */
+	char generation[33];
+	int queue_send, queue_receive; /* -1 until somebody wants the queue */
+	struct watch queue;            /* on queue_receive, see above */
+	struct timer retry;            /* when a start may be tried again */
+
+	enum pool_state state;
+	struct worker *workers;
+	int nworkers;
+	int is_draining; /* no new workers; free me when the last has gone */
+	int64_t missing_since;      /* 0: its directory is there */
+	int waiting, stranded;      /* looks in a row */
+	unsigned claimed;           /* in flight, as the responders say */
+	uint64_t requests;          /* of workers that have gone */
+	char *entry, *python, *why; /* as of the last start; may be NULL */
+
+	/* why it cannot start */
+	unsigned failures;     /* in a row */
+	int64_t retry_at;      /* clock_ms(); 0: at once */
+	uint64_t failed_stamp; /* of its files, when it failed */
+	char reference[9];
+	char code[16]; /* X-Mamayo-Error */
+	char *advice, *detail;
+
+	struct pool *next;
+};
+
+struct pool *pool_new(struct pool_host *, const struct app *);
+/* Only when there is no worker left. */
+void pool_free(struct pool *);
+
+/* Makes the queue if there is none yet. 0, or -1 with errno. */
+int pool_open(struct pool *, int64_t now);
+
+/* The new word on its directory: settings are read at the next start. */
+void pool_found(struct pool *, const struct app *);
+
+/* Requests may be in flight: looks at boards and queue. Returns 1 while there
+ * is reason to look again in POOL_LOOK_MS. */
+int pool_look(struct pool *, int64_t now);
+
+/* Lets workers go that have been idle for too long. Returns when to ask again
+ * (clock_ms()), 0 if there is no worker. */
+int64_t pool_shrink(struct pool *, int64_t now);
+
+/* All workers are to finish and leave; no new ones are started. */
+void pool_drain(struct pool *, int64_t now);
+
+/* Has a worker of this pool that request in its hands? */
+int pool_has(struct pool *, uint64_t responder, uint64_t counter);
+
+const char *pool_state_name(const struct pool *);
+
+/* For status: a new object. */
+json_t *pool_describe(struct pool *, int64_t now);
+
+#endif

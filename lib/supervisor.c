@@ -1,0 +1,844 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/account.h"
+#include "lib/adapters.h"
+#include "lib/clock.h"
+#include "lib/discover.h"
+#include "lib/fd.h"
+#include "lib/lease.h"
+#include "lib/link.h"
+#include "lib/listen.h"
+#include "lib/log.h"
+#include "lib/loop.h"
+#include "lib/pool.h"
+#include "lib/proc.h"
+#include "lib/supervisor.h"
+#include "lib/xalloc.h"
+
+#define SUPERVISOR_ROUTES   100  /* apps in one message */
+#define SUPERVISOR_BUSY_FOR 2000 /* ms of looking after an `active` */
+#define SUPERVISOR_SNDBUF   (1024 * 1024)
+
+enum peer_role { PEER_UNKNOWN, PEER_RESPONDER, PEER_COMMAND };
+
+/* Whoever is connected to run/sock. */
+struct peer {
+	struct watch watch;
+	struct timer hello; /* how long it may stay unknown */
+	struct supervisor *supervisor;
+	enum peer_role role;
+	pid_t pid;
+	uint64_t responder; /* of its sequence numbers */
+	int64_t since;
+	json_t *claims; /* app: requests in flight */
+	struct peer *next, **link;
+};
+
+/* A process that spawned a responder: while it lives, more may come. */
+struct parent {
+	pid_t pid;
+	uint64_t start;
+	struct parent *next;
+};
+
+struct supervisor {
+	struct pool_host host; /* first: pools know us by its address */
+	struct loop *loop;
+	struct account account;
+	struct lease lease;
+	struct watch listener;
+	struct timer tick;  /* once a second: lease, farewell, idle workers */
+	struct timer look;  /* while requests are in flight */
+	struct timer again; /* a directory that is away */
+	struct peer *peers;
+	size_t npeers;
+	struct parent *parents;
+	struct discovery found;
+	uint64_t stamp;
+	struct pool *pools;
+	int64_t active_until;
+	int64_t since, without_workers, alone_since; /* clock_ms(); 0: not so */
+	int64_t complained;
+	int is_leaving; /* drains its pools, then goes */
+	int is_over;
+};
+
+static void supervisor_look_soon(struct supervisor *, int64_t);
+
+/* ---------------------------------------------------------------- pools -- */
+
+static int
+supervisor_workers(const struct supervisor *s)
+{
+	const struct pool *p;
+	int n = 0;
+
+	for (p = s->pools; p != NULL; p = p->next)
+		n += p->nworkers;
+	return n;
+}
+
+/* Every app may have one worker; beyond that there is a ceiling for all. */
+static int
+supervisor_may_grow(struct pool_host *host, struct pool *p)
+{
+	struct supervisor *s = (struct supervisor *)host;
+	int most = s->account.settings.max_workers;
+
+	if (most == 0)
+		most = settings_total_default();
+	return p->nworkers == 0 || supervisor_workers(s) < most;
+}
+
+static void
+supervisor_verdict(struct pool_host *host, uint64_t responder, uint64_t counter,
+    int status, const char *code, const char *text)
+{
+	struct supervisor *s = (struct supervisor *)host;
+	struct peer *peer;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next)
+		if (peer->role == PEER_RESPONDER &&
+		    peer->responder == responder)
+			(void)link_send(peer->watch.fd,
+			    json_pack("{s:s, s:I, s:i, s:s, s:s}", "type",
+				"verdict", "counter", (json_int_t)counter,
+				"status", status, "code", code, "text", text),
+			    NULL, 0);
+}
+
+static void
+supervisor_broadcast(struct supervisor *s, json_t *message)
+{
+	struct peer *peer;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next)
+		if (peer->role == PEER_RESPONDER)
+			(void)link_send(
+			    peer->watch.fd, json_incref(message), NULL, 0);
+	json_decref(message);
+}
+
+static struct pool *
+supervisor_pool(struct supervisor *s, const char *name)
+{
+	struct pool *p;
+
+	for (p = s->pools; p != NULL; p = p->next)
+		if (!p->is_draining && strcmp(p->app.name, name) == 0)
+			return p;
+	return NULL;
+}
+
+static void
+supervisor_forget_pool(struct supervisor *s, struct pool *p)
+{
+	struct pool **link;
+
+	for (link = &s->pools; *link != p; link = &(*link)->next)
+		continue;
+	*link = p->next;
+	pool_free(p);
+}
+
+/* A pool's workers have changed. May free p. */
+static void
+supervisor_changed(struct pool_host *host, struct pool *p, int64_t now)
+{
+	struct supervisor *s = (struct supervisor *)host;
+
+	if (!p->is_draining)
+		supervisor_broadcast(
+		    s, json_pack("{s:s, s:s, s:b}", "type", "app", "name",
+			   p->app.name, "ready", p->state == POOL_READY));
+	else if (p->workers == NULL)
+		supervisor_forget_pool(s, p);
+	if (supervisor_workers(s) == 0)
+		s->without_workers = now;
+	supervisor_look_soon(s, now);
+}
+
+static void
+supervisor_look_due(struct timer *t, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)t -
+				  offsetof(struct supervisor, look));
+	struct pool *p, *next;
+	int more = now < s->active_until;
+
+	for (p = s->pools; p != NULL; p = next) {
+		next = p->next;
+		more |= pool_look(p, now);
+	}
+	if (more && s->look.place == 0)
+		(void)loop_timer(s->loop, &s->look, now + POOL_LOOK_MS);
+}
+
+static void
+supervisor_look_soon(struct supervisor *s, int64_t now)
+{
+	s->active_until = now + SUPERVISOR_BUSY_FOR;
+	if (s->look.place == 0)
+		(void)loop_timer(s->loop, &s->look, now + POOL_LOOK_MS);
+}
+
+/* ------------------------------------------------------------ discovery -- */
+
+static void
+supervisor_drop(struct supervisor *s, struct pool *p, int64_t now)
+{
+	log_info("%s: its directory has gone; it is not served any more",
+	    p->app.name);
+	supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
+				    "generation", p->generation));
+	pool_drain(p, now);
+	if (p->workers == NULL)
+		supervisor_forget_pool(s, p);
+}
+
+/* An app that is not there any more gets a moment: a deploy by renaming takes
+ * its directory away for an instant. */
+static void
+supervisor_missing(struct supervisor *s, struct pool *p, int64_t now)
+{
+	if (p->missing_since == 0) {
+		p->missing_since = now;
+		(void)loop_timer(s->loop, &s->again, now + SUPERVISOR_MISSING);
+	} else if (now - p->missing_since >= SUPERVISOR_MISSING)
+		supervisor_drop(s, p, now);
+}
+
+/* Makes the pools agree with what was found. */
+static void
+supervisor_match(struct supervisor *s, int64_t now)
+{
+	const struct app *app;
+	struct pool *p, *next;
+	size_t i;
+
+	for (p = s->pools; p != NULL; p = next) {
+		next = p->next;
+		if (p->is_draining)
+			continue;
+		for (i = 0; i < s->found.napps; i++)
+			if (strcmp(s->found.apps[i].name, p->app.name) == 0)
+				break;
+		if (i == s->found.napps)
+			supervisor_missing(s, p, now);
+		else
+			pool_found(p, &s->found.apps[i]);
+	}
+	for (i = 0; i < s->found.napps; i++) {
+		app = &s->found.apps[i];
+		if (supervisor_pool(s, app->name) != NULL)
+			continue;
+		p = pool_new(&s->host, app);
+		p->next = s->pools;
+		s->pools = p;
+		if (app->refused != NULL)
+			log_warn(
+			    "%s is not served: %s", app->name, app->refused);
+		else
+			log_info("found %s in %s", app->name, app->directory);
+	}
+}
+
+static void
+supervisor_scan(struct supervisor *s, int64_t now)
+{
+	struct problem why;
+	uint64_t before;
+
+	/* until nothing changes while we look, so that the stamp is of what
+	 * was found */
+	for (int i = 0; i < 3; i++) {
+		before = discover_stamp(s->found.groups, s->found.ngroups);
+		if (discover(s->account.apps, &s->found, &why) == -1) {
+			log_error("%s", why.text);
+			return;
+		}
+		s->stamp = discover_stamp(s->found.groups, s->found.ngroups);
+		if (s->stamp == before)
+			break;
+	}
+	for (size_t i = 0; i < s->found.nremarks; i++)
+		log_info("%s", s->found.remarks[i]);
+	supervisor_match(s, now);
+}
+
+static void
+supervisor_send_routes(struct supervisor *s, struct peer *peer)
+{
+	json_t *apps = json_array(), *groups = json_array();
+	struct pool *p = s->pools;
+	char stamp[17];
+	int is_first = 1, n;
+
+	snprintf(stamp, sizeof stamp, "%016llx", (unsigned long long)s->stamp);
+	for (size_t i = 0; i < s->found.ngroups; i++)
+		json_array_append_new(groups, json_string(s->found.groups[i]));
+	do {
+		for (n = 0; p != NULL && n < SUPERVISOR_ROUTES; p = p->next) {
+			if (p->is_draining)
+				continue;
+			json_array_append_new(apps,
+			    json_pack("{s:s, s:s, s:s}", "host", p->app.host,
+				"mount", p->app.mount, "name", p->app.name));
+			n++;
+		}
+		if (link_send(peer->watch.fd,
+			json_pack("{s:s, s:b, s:b, s:s, s:o, s:o}", "type",
+			    "routes", "first", is_first, "last", p == NULL,
+			    "stamp", stamp, "apps", apps, "groups", groups),
+			NULL, 0) == -1)
+			log_warn("cannot tell a responder the routes: %s",
+			    strerror(errno));
+		is_first = 0;
+		apps = json_array();
+		groups = json_array();
+	} while (p != NULL);
+	json_decref(apps);
+	json_decref(groups);
+}
+
+static void
+supervisor_again_due(struct timer *t, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)t -
+				  offsetof(struct supervisor, again));
+	struct peer *peer;
+
+	supervisor_scan(s, now);
+	for (peer = s->peers; peer != NULL; peer = peer->next)
+		if (peer->role == PEER_RESPONDER)
+			supervisor_send_routes(s, peer);
+}
+
+/* ---------------------------------------------------------------- peers -- */
+
+static void
+peer_free(struct peer *peer)
+{
+	struct supervisor *s = peer->supervisor;
+
+	loop_unwatch(s->loop, &peer->watch);
+	loop_cancel(s->loop, &peer->hello);
+	fd_close(&peer->watch.fd);
+	json_decref(peer->claims);
+	if ((*peer->link = peer->next) != NULL)
+		peer->next->link = peer->link;
+	s->npeers--;
+	free(peer);
+}
+
+static void
+peer_hello_due(struct timer *t, int64_t now)
+{
+	(void)now;
+	peer_free((struct peer *)((char *)t - offsetof(struct peer, hello)));
+}
+
+static void
+supervisor_know_parent(struct supervisor *s, pid_t pid, uint64_t start)
+{
+	struct parent *parent;
+
+	for (parent = s->parents; parent != NULL; parent = parent->next)
+		if (parent->pid == pid && parent->start == start)
+			return;
+	parent = xcalloc(1, sizeof *parent);
+	parent->pid = pid;
+	parent->start = start;
+	parent->next = s->parents;
+	s->parents = parent;
+}
+
+static int
+supervisor_has_parent(struct supervisor *s)
+{
+	struct parent **link = &s->parents, *parent;
+
+	while ((parent = *link) != NULL) {
+		if (proc_alive(parent->pid, parent->start))
+			return 1;
+		*link = parent->next;
+		free(parent);
+	}
+	return 0;
+}
+
+static int
+supervisor_has_responder(const struct supervisor *s)
+{
+	const struct peer *peer;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next)
+		if (peer->role == PEER_RESPONDER)
+			return 1;
+	return 0;
+}
+
+static void
+peer_take_hello(struct peer *peer, const json_t *message, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	const char *role = link_string(message, "role");
+
+	if (link_int(message, "protocol") != LINK_PROTOCOL) {
+		log_warn("process %ld speaks protocol %lld, we %d: it is of "
+			 "another version; restart the web server",
+		    (long)peer->pid, (long long)link_int(message, "protocol"),
+		    LINK_PROTOCOL);
+		peer_free(peer);
+		return;
+	}
+	loop_cancel(s->loop, &peer->hello);
+	if (strcmp(role, "command") == 0) {
+		peer->role = PEER_COMMAND;
+		return;
+	}
+	peer->role = PEER_RESPONDER;
+	peer->responder = strtoull(link_string(message, "id"), NULL, 16);
+	s->alone_since = 0;
+	supervisor_know_parent(s, (pid_t)link_int(message, "parent"),
+	    (uint64_t)link_int(message, "parent_start"));
+	if (discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
+		supervisor_scan(s, now);
+	supervisor_send_routes(s, peer);
+}
+
+static void
+peer_refuse_queue(
+    struct peer *peer, const char *name, const char *code, const char *text)
+{
+	(void)link_send(peer->watch.fd,
+	    json_pack("{s:s, s:s, s:i, s:s, s:s, s:i}", "type", "refused",
+		"name", name, "status", 503, "code", code, "text", text,
+		"retry_after", 10),
+	    NULL, 0);
+}
+
+static void
+peer_give_queue(struct peer *peer, const char *name, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	struct pool *p = supervisor_pool(s, name);
+	const struct app_settings *settings;
+	int fds[2];
+
+	if (p == NULL || s->is_leaving) {
+		peer_refuse_queue(peer, name, "missing",
+		    "The application is not there at the moment.");
+		return;
+	}
+	if (pool_open(p, now) == -1) {
+		log_error(
+		    "%s: cannot make its queue: %s", name, strerror(errno));
+		peer_refuse_queue(peer, name, "resources",
+		    "The server is short of resources at the moment.");
+		return;
+	}
+	fds[0] = p->queue_send;
+	fds[1] = p->queue_receive;
+	settings = &p->settings;
+	if (link_send(peer->watch.fd,
+		json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b}",
+		    "type", "queue", "name", name, "generation", p->generation,
+		    "queue", settings->queue, "max", p->max, "timeout",
+		    settings->timeout, "queue_timeout", settings->queue_timeout,
+		    "start_timeout", settings->start_timeout, "ready",
+		    p->state == POOL_READY),
+		fds, 2) == -1) {
+		log_warn("%s: cannot hand its queue to a responder: %s", name,
+		    strerror(errno));
+		peer_refuse_queue(peer, name, "resources",
+		    "The server is short of resources at the moment.");
+	}
+}
+
+static void
+peer_take_taken(struct peer *peer, const json_t *message)
+{
+	struct supervisor *s = peer->supervisor;
+	json_int_t counter = link_int(message, "counter");
+	struct pool *p;
+	int taken = 0;
+
+	for (p = s->pools; p != NULL && !taken; p = p->next)
+		taken = pool_has(p, peer->responder, (uint64_t)counter);
+	(void)link_send(peer->watch.fd,
+	    json_pack("{s:s, s:I, s:b}", "type", "taken", "counter", counter,
+		"taken", taken),
+	    NULL, 0);
+}
+
+/* Sums what the responders say is in flight. */
+static void
+supervisor_count_claims(struct supervisor *s)
+{
+	struct peer *peer;
+	struct pool *p;
+
+	for (p = s->pools; p != NULL; p = p->next) {
+		p->claimed = 0;
+		for (peer = s->peers; peer != NULL; peer = peer->next)
+			p->claimed +=
+			    (unsigned)link_int(peer->claims, p->app.name);
+	}
+}
+
+static json_t *
+supervisor_describe(struct supervisor *s, int64_t now)
+{
+	json_t *responders = json_array();
+	time_t wall = time(NULL);
+	struct peer *peer;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next)
+		if (peer->role == PEER_RESPONDER)
+			json_array_append_new(responders,
+			    json_pack("{s:I, s:I}", "pid",
+				(json_int_t)peer->pid, "since",
+				(json_int_t)(wall -
+					     (now - peer->since) / 1000)));
+	return json_pack("{s:s, s:s, s:{s:I, s:I}, s:o}", "type", "status",
+	    "version", PACKAGE_VERSION, "supervisor", "pid",
+	    (json_int_t)getpid(), "since",
+	    (json_int_t)(wall - (now - s->since) / 1000), "responders",
+	    responders);
+}
+
+static void
+peer_send_status(struct peer *peer, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	struct pool *p;
+	int failed;
+
+	if (discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
+		supervisor_scan(s, now);
+	supervisor_count_claims(s);
+	failed =
+	    link_send(peer->watch.fd, supervisor_describe(s, now), NULL, 0);
+	for (p = s->pools; p != NULL && !failed; p = p->next)
+		if (!p->is_draining)
+			failed = link_send(
+			    peer->watch.fd, pool_describe(p, now), NULL, 0);
+	if (!failed)
+		failed = link_send(
+		    peer->watch.fd, json_pack("{s:s}", "type", "end"), NULL, 0);
+	if (failed)
+		log_warn("cannot tell the status: %s", strerror(errno));
+}
+
+/* May free the peer. */
+static void
+peer_take(struct peer *peer, json_t *message, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	const char *type = link_string(message, "type");
+
+	if (strcmp(type, "hello") == 0)
+		peer_take_hello(peer, message, now);
+	else if (peer->role == PEER_RESPONDER && strcmp(type, "queue") == 0)
+		peer_give_queue(peer, link_string(message, "name"), now);
+	else if (peer->role == PEER_RESPONDER && strcmp(type, "look") == 0) {
+		if (discover_stamp(s->found.groups, s->found.ngroups) !=
+			s->stamp ||
+		    now - s->active_until < 0)
+			supervisor_scan(s, now);
+		supervisor_send_routes(s, peer);
+	} else if (peer->role == PEER_RESPONDER &&
+		   strcmp(type, "active") == 0) {
+		json_decref(peer->claims);
+		peer->claims = json_incref(json_object_get(message, "apps"));
+		supervisor_look_soon(s, now);
+	} else if (peer->role == PEER_RESPONDER && strcmp(type, "taken") == 0)
+		peer_take_taken(peer, message);
+	else if (peer->role == PEER_COMMAND && strcmp(type, "status") == 0)
+		peer_send_status(peer, now);
+}
+
+static void
+peer_ready(struct watch *w, short got, int64_t now)
+{
+	struct peer *peer = (struct peer *)w;
+	json_t *message;
+	size_t nfds = 0;
+
+	(void)got;
+	switch (link_recv(w->fd, &message, NULL, &nfds)) {
+	case 0:
+		break;
+	case 1: /* one at a time: the peer may go with it */
+		peer_take(peer, message, now);
+		json_decref(message);
+		break;
+	default:
+		peer_free(peer);
+		break;
+	}
+}
+
+static void
+supervisor_greet(struct supervisor *s, int fd, int64_t now)
+{
+	struct peer *peer;
+	int size = SUPERVISOR_SNDBUF;
+	uid_t uid;
+	pid_t pid;
+
+	if (fd_peer(fd, &uid, &pid) == -1 || uid != geteuid() ||
+	    s->npeers >= SUPERVISOR_PEERS_MOST) {
+		if (now - s->complained > 60000) {
+			s->complained = now;
+			log_warn(
+			    "refused a connection to %s/sock", s->account.run);
+		}
+		fd_close(&fd);
+		return;
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	peer = xcalloc(1, sizeof *peer);
+	peer->watch =
+	    (struct watch){ .fd = fd, .want = POLLIN, .ready = peer_ready };
+	peer->hello.due = peer_hello_due;
+	peer->supervisor = s;
+	peer->pid = pid;
+	peer->since = now;
+	peer->link = &s->peers;
+	if ((peer->next = s->peers) != NULL)
+		peer->next->link = &peer->next;
+	s->peers = peer;
+	s->npeers++;
+	if (loop_watch(s->loop, &peer->watch) == -1 ||
+	    loop_timer(s->loop, &peer->hello, now + SUPERVISOR_HELLO) == -1)
+		peer_free(peer);
+}
+
+static void
+supervisor_listener_ready(struct watch *w, short got, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)w -
+				  offsetof(struct supervisor, listener));
+	int fd;
+
+	(void)got;
+	while ((fd = listen_accept(w->fd)) != -1)
+		supervisor_greet(s, fd, now);
+}
+
+/* ----------------------------------------------------------- its own end -- */
+
+static void
+supervisor_leave(struct supervisor *s, const char *why, int64_t now)
+{
+	struct pool *p, *next;
+
+	if (s->is_leaving)
+		return;
+	s->is_leaving = 1;
+	log_info("leaving: %s", why);
+	for (p = s->pools; p != NULL; p = next) {
+		next = p->next;
+		supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
+					    "generation", p->generation));
+		pool_drain(p, now);
+	}
+}
+
+/* Is there still somebody to be here for? */
+static void
+supervisor_consider_leaving(struct supervisor *s, int64_t now)
+{
+	const struct account_settings *settings = &s->account.settings;
+	int is_alone =
+	    !supervisor_has_responder(s) && !supervisor_has_parent(s);
+
+	if (!is_alone)
+		s->alone_since = 0;
+	else if (s->alone_since == 0)
+		s->alone_since = now;
+	if (is_alone && now - s->alone_since >= (int64_t)settings->grace * 1000)
+		supervisor_leave(s, "no web server is left", now);
+	else if (supervisor_workers(s) == 0 &&
+		 now - s->without_workers >= (int64_t)settings->linger * 1000 &&
+		 now - s->active_until >= 0)
+		supervisor_leave(s, "nothing to do for a while", now);
+}
+
+static void
+supervisor_tick_due(struct timer *t, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)t -
+				  offsetof(struct supervisor, tick));
+	struct pool *p, *next;
+
+	if (!s->is_leaving && !lease_holds(&s->lease))
+		supervisor_leave(s,
+		    "the lock file has been removed; another one takes over",
+		    now);
+	for (p = s->pools; p != NULL; p = next) {
+		next = p->next;
+		(void)pool_shrink(p, now);
+	}
+	if (!s->is_leaving)
+		supervisor_consider_leaving(s, now);
+	s->is_over = s->is_leaving && supervisor_workers(s) == 0;
+	(void)loop_timer(s->loop, &s->tick,
+	    now + (s->is_leaving ? POOL_LOOK_MS : SUPERVISOR_TICK));
+}
+
+static void
+supervisor_asked(void *arg, int64_t now)
+{
+	supervisor_leave(arg, "asked to by a signal", now);
+}
+
+static void
+supervisor_reap(void *arg, int64_t now)
+{
+	(void)arg;
+	proc_reap(now);
+}
+
+static void
+supervisor_ignore(void *arg, int64_t now)
+{
+	(void)arg;
+	(void)now;
+}
+
+/* Pages of workers that ended with a former supervisor. */
+static void
+supervisor_clean_boards(int dir_fd)
+{
+	struct dirent *entry;
+	const char *dot;
+	DIR *dir;
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
+		fd_close(&fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		dot = strrchr(entry->d_name, '.');
+		if (entry->d_name[0] != '.' && dot != NULL &&
+		    !proc_alive((pid_t)atol(dot + 1), 0))
+			unlinkat(dir_fd, entry->d_name, 0);
+	}
+	closedir(dir);
+}
+
+static int
+supervisor_prepare(struct supervisor *s, struct problem *why)
+{
+	s->host.boards_dir = openat(s->account.run_fd, "workers",
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (s->host.boards_dir == -1)
+		return problem_sys(why, "%s/workers", s->account.run);
+	s->host.adapters = adapters_unpack(s->account.run, why);
+	if (s->host.adapters == NULL)
+		return -1;
+	supervisor_clean_boards(s->host.boards_dir);
+	return 0;
+}
+
+static void
+supervisor_serve(struct supervisor *s)
+{
+	int64_t now = clock_ms();
+
+	s->loop = loop_new();
+	s->host.loop = s->loop;
+	s->host.account = &s->account;
+	s->host.may_grow = supervisor_may_grow;
+	s->host.verdict = supervisor_verdict;
+	s->host.changed = supervisor_changed;
+	s->since = s->without_workers = now;
+	s->listener = (struct watch){ .fd = s->lease.listener,
+		.want = POLLIN,
+		.ready = supervisor_listener_ready };
+	s->tick.due = supervisor_tick_due;
+	s->look.due = supervisor_look_due;
+	s->again.due = supervisor_again_due;
+	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
+	loop_signal(s->loop, SIGINT, supervisor_asked, s);
+	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);
+	loop_signal(s->loop, SIGHUP, supervisor_ignore, s);
+	loop_signal(s->loop, SIGUSR1, supervisor_ignore, s);
+	loop_signal(s->loop, SIGUSR2, supervisor_ignore, s);
+	discovery_init(&s->found);
+	supervisor_scan(s, now);
+	if (loop_watch(s->loop, &s->listener) == -1 ||
+	    loop_timer(s->loop, &s->tick, now + SUPERVISOR_TICK) == -1)
+		die(1, "no memory at the start");
+	while (!s->is_over) {
+		loop_turn(s->loop);
+		if (s->lease.listener != s->listener.fd) { /* bound again */
+			loop_unwatch(s->loop, &s->listener);
+			s->listener.fd = s->lease.listener;
+			(void)loop_watch(s->loop, &s->listener);
+		}
+	}
+}
+
+int
+supervisor_candidate(char *root)
+{
+	static struct supervisor s; /* large, and the only one */
+	struct problem why;
+	int taken;
+
+	setsid();
+	fd_close_from(0);
+	if (fd_open_std() == -1)
+		return 1;
+	signal(SIGPIPE, SIG_IGN);
+	umask(022);
+	setenv("MAMAYO_ROOT", root, 1);
+	free(root);
+	log_role("supervisor");
+	account_init(&s.account);
+	if (account_open(&s.account, &why) == -1)
+		return 1;
+	if (log_open(s.account.log) == -1)
+		return 1;
+	lease_init(&s.lease, s.account.run);
+	taken = lease_take(&s.lease, &why);
+	if (taken != 1) {
+		if (taken == -1)
+			log_error("%s", why.text);
+		lease_release(&s.lease);
+		return taken == -1;
+	}
+	log_info(
+	    "supervisor of %s, mamayo %s", s.account.root, PACKAGE_VERSION);
+	if (s.account.remark != NULL)
+		log_warn("%s", s.account.remark);
+	if (supervisor_prepare(&s, &why) == -1)
+		log_error("cannot supervise: %s", why.text);
+	else
+		supervisor_serve(&s);
+	lease_release(&s.lease);
+	log_info("has left");
+	return 0;
+}

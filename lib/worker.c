@@ -1,0 +1,271 @@
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/fd.h"
+#include "lib/link.h"
+#include "lib/worker.h"
+
+static int64_t
+worker_patience(const struct worker *w, enum worker_state state)
+{
+	switch (state) {
+	case WORKER_LEAVING:
+		return w->stop_timeout;
+	case WORKER_STUCK:
+		return WORKER_DUMP_MS;
+	case WORKER_KILLED:
+		return WORKER_KILL_MS;
+	case WORKER_NOWHERE:
+	case WORKER_STARTING:
+	case WORKER_READY:
+	case WORKER_DEAD:
+	case WORKER_NSTATES:
+		break;
+	}
+	return 0;
+}
+
+/* What is left goes: the descriptors, the page's file. */
+static void
+worker_release(struct worker *w)
+{
+	loop_unwatch(w->loop, &w->control);
+	loop_cancel(w->loop, &w->deadline);
+	fd_close(&w->control.fd);
+	fd_close(&w->board_fd);
+	if (w->board_name[0] != '\0')
+		unlinkat(w->boards_dir, w->board_name, 0);
+	w->board_name[0] = '\0';
+}
+
+void
+worker_tell(struct worker *w, const char *type)
+{
+	if (w->control.fd != -1)
+		(void)link_send(
+		    w->control.fd, json_pack("{s:s}", "type", type), NULL, 0);
+}
+
+static void
+worker_act(struct worker *w, enum worker_state then)
+{
+	if (then == WORKER_LEAVING)
+		worker_tell(w, "leave");
+	else if (then == WORKER_STUCK)
+		proc_kill(&w->proc, SIGABRT); /* faulthandler writes stacks */
+	else if (then == WORKER_KILLED)
+		proc_kill_group(&w->proc, SIGKILL);
+}
+
+/*
+ * The one place where a worker changes state. The child may say something
+ * that cannot happen: then it is broken, and is not argued with.
+ */
+void
+worker_feed(struct worker *w, enum worker_event event, int64_t now)
+{
+	enum worker_state was = w->state, then = worker_next(was, event);
+	int64_t patience;
+
+	assert(was != WORKER_DEAD);
+	if (then == WORKER_NOWHERE)
+		then = WORKER_KILLED;
+	if (then != was || then == WORKER_KILLED)
+		worker_act(w, then);
+	if (then == was) {
+		if (event == WORKER_LATE)
+			(void)loop_timer(w->loop, &w->deadline,
+			    now + worker_patience(w, then));
+		return;
+	}
+	w->state = then;
+	if (then == WORKER_READY)
+		w->ready = now;
+	patience = worker_patience(w, then);
+	if (patience != 0)
+		(void)loop_timer(w->loop, &w->deadline, now + patience);
+	else
+		loop_cancel(w->loop, &w->deadline);
+	if (then == WORKER_DEAD)
+		worker_release(w);
+	w->changed(w, was, now); /* may free w: last use */
+}
+
+void
+worker_look_at_board(struct worker *w)
+{
+	struct board board;
+
+	if (w->board_fd != -1 && scoreboard_read(w->board_fd, &board) == 0)
+		w->board = board;
+}
+
+int
+worker_is_busy(const struct worker *w)
+{
+	return w->board.word[BOARD_COUNTER] != 0;
+}
+
+/* Takes one message. Returns 0 when there is nothing more to take now. */
+static int
+worker_take(struct worker *w, int64_t now)
+{
+	json_t *message;
+	const char *type;
+	size_t nfds = 0;
+	int got;
+
+	if (w->control.fd == -1)
+		return 0;
+	got = link_recv(w->control.fd, &message, NULL, &nfds);
+	if (got == -1) {
+		loop_unwatch(w->loop, &w->control);
+		fd_close(&w->control.fd);
+	}
+	if (got != 1)
+		return 0;
+	w->said(w, message, now);
+	type = link_string(message, "type");
+	if (strcmp(type, "ready") == 0)
+		worker_feed(w, WORKER_SAID_READY, now);
+	else if (strcmp(type, "failed") == 0)
+		worker_feed(w, WORKER_SAID_FAILED, now);
+	json_decref(message);
+	return 1;
+}
+
+static void
+worker_hear(struct watch *watch, short got, int64_t now)
+{
+	struct worker *w =
+	    (struct worker *)((char *)watch - offsetof(struct worker, control));
+
+	(void)got;
+	while (worker_take(w, now))
+		continue;
+	if (w->control.fd == -1)
+		worker_feed(w, WORKER_HUNG_UP, now);
+}
+
+/*
+ * All it ever said is in our socket by now: hear that out, without waiting for
+ * an end of file, which a grandchild may hold back.
+ */
+static void
+worker_ended(struct proc *p, int status, int64_t now)
+{
+	struct worker *w = (struct worker *)p;
+
+	w->status = status;
+	while (worker_take(w, now))
+		continue;
+	worker_look_at_board(w);
+	worker_feed(w, WORKER_GONE, now);
+}
+
+static void
+worker_due(struct timer *t, int64_t now)
+{
+	struct worker *w =
+	    (struct worker *)((char *)t - offsetof(struct worker, deadline));
+
+	worker_look_at_board(w);
+	if (w->state == WORKER_LEAVING && worker_is_busy(w)) {
+		/* the request has its own limit, and comes first */
+		(void)loop_timer(w->loop, &w->deadline, now + w->stop_timeout);
+		return;
+	}
+	worker_feed(w, WORKER_LATE, now);
+}
+
+/* The page gets its name once the process has a pid. */
+static void
+worker_name_board(struct worker *w, const char *generation)
+{
+	char name[sizeof w->board_name];
+
+	snprintf(name, sizeof name, "%s.%ld", generation, (long)w->pid);
+	if (renameat(w->boards_dir, w->board_name, w->boards_dir, name) == 0)
+		snprintf(w->board_name, sizeof w->board_name, "%s", name);
+}
+
+int
+worker_start(struct worker *w, const struct worker_how *how, int64_t now,
+    struct problem *why)
+{
+	static unsigned running_number;
+	struct proc_spec spec = *how->spec;
+	int pair[2] = { -1, -1 };
+
+	w->loop = how->loop;
+	w->control =
+	    (struct watch){ .fd = -1, .want = POLLIN, .ready = worker_hear };
+	w->deadline.due = worker_due;
+	w->proc.ended = worker_ended;
+	w->boards_dir = how->boards_dir;
+	w->stop_timeout = how->stop_timeout;
+	w->started = now;
+	w->board_fd = -1;
+	snprintf(w->board_name, sizeof w->board_name, "new.%ld.%u",
+	    (long)getpid(), running_number++);
+	if (fd_pair_seqpacket(pair) == -1) {
+		problem_sys(why, "socketpair");
+		goto fail;
+	}
+	w->board_fd = scoreboard_new(w->boards_dir, w->board_name, why);
+	if (w->board_fd == -1)
+		goto fail;
+	w->control.fd = pair[0];
+	pair[0] = -1;
+	if (loop_watch(w->loop, &w->control) == -1 ||
+	    loop_timer(w->loop, &w->deadline, now + how->start_timeout) == -1) {
+		problem_sys(why, "cannot watch a worker");
+		goto fail;
+	}
+	if (how->first != NULL)
+		(void)link_send(
+		    w->control.fd, json_incref(how->first), NULL, 0);
+	spec.fd[3] = pair[1];
+	spec.fd[5] = w->board_fd;
+	if (proc_start(&w->proc, &spec, why) == -1)
+		goto fail;
+	fd_close(&pair[1]); /* the child has its own */
+	w->pid = w->proc.pid;
+	worker_name_board(w, how->generation);
+	w->state = WORKER_STARTING;
+	return 0;
+
+fail:
+	fd_close(&pair[0]);
+	fd_close(&pair[1]);
+	worker_release(w);
+	return -1;
+}
+
+const char *
+worker_shown(const struct worker *w)
+{
+	static const char *const shown[] = {
+		[BOARD_STARTING] = "starting",
+		[BOARD_IDLE] = "idle",
+		[BOARD_BUSY] = "busy",
+		[BOARD_SENDING] = "sending",
+		[BOARD_DRAINING] = "draining",
+	};
+	uint64_t state = w->board.word[BOARD_STATE];
+
+	if (w->state == WORKER_STARTING)
+		return "starting";
+	if (w->state != WORKER_READY)
+		return "draining";
+	if (state >= sizeof shown / sizeof shown[0] || state == BOARD_STARTING)
+		return "idle";
+	return shown[state];
+}

@@ -1,0 +1,73 @@
+#ifndef MAMAYO_WORKER_H
+#define MAMAYO_WORKER_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "lib/loop.h"
+#include "lib/proc.h"
+#include "lib/scoreboard.h"
+#include "lib/worker_state.h"
+
+/*
+ * worker: one child that runs an application: its process, its control socket
+ * (descriptor 3), its scoreboard page (5). Its life is worker_state's table,
+ * and worker_feed() in worker.c is the one place where it moves.
+ *
+ * A worker belongs to its pool. changed() is called after every move; when it
+ * has moved to DEAD nothing of it is left but the struct, which the pool may
+ * free there and then.
+ */
+#define WORKER_DUMP_MS 2000 /* for writing its stacks, once it is stuck */
+#define WORKER_KILL_MS 5000 /* until SIGKILL is sent again */
+
+struct worker_how {
+	struct loop *loop;
+	const struct proc_spec *spec; /* descriptors 3 and 5 are filled in */
+	int boards_dir;               /* run/workers */
+	const char *generation;
+	json_t *first; /* a message to send at once, or NULL */
+	int64_t start_timeout, stop_timeout; /* ms */
+};
+
+struct worker {
+	struct proc proc; /* first: the child's end comes by its address */
+	struct watch control;
+	struct timer deadline;
+	struct loop *loop;
+	pid_t pid;  /* stays when the process has gone */
+	int status; /* of the end, once DEAD */
+	enum worker_state state;
+	int64_t started, ready; /* clock_ms(); ready 0: never was */
+	int64_t stop_timeout;
+	int board_fd, boards_dir;
+	char board_name[64];
+	struct board board;   /* as last read */
+	int64_t looked_stuck; /* see pool */
+	void (*said)(struct worker *, const json_t *, int64_t now);
+	void (*changed)(struct worker *, enum worker_state was, int64_t now);
+	void *owner;
+	struct worker *next;
+};
+
+/* Starts the child. The worker's callbacks and owner must be set. 0, or -1
+ * with the reason and a worker that can be freed. */
+int worker_start(
+    struct worker *, const struct worker_how *, int64_t now, struct problem *);
+
+/* Tells the table's machine what has happened. */
+void worker_feed(struct worker *, enum worker_event, int64_t now);
+
+/* Reads the scoreboard into w->board; keeps the old one if that fails. */
+void worker_look_at_board(struct worker *);
+
+/* Is a request in its hands (by the board that was read last)? */
+int worker_is_busy(const struct worker *);
+
+/* A message on the control socket; never waits. */
+void worker_tell(struct worker *, const char *type);
+
+/* What a person is shown: starting idle busy sending draining. */
+const char *worker_shown(const struct worker *);
+
+#endif
