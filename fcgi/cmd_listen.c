@@ -126,7 +126,9 @@ listen_run(const struct command *c, int argc, char **argv)
 	for (int i = 0; i < argc; i++)
 		fprintf(stderr, "mamayo: listening on %s, serving %s\n",
 		    argv[i], account.apps);
-	return responder_run(&spec);
+	status = responder_run(&spec);
+	account_release(&account);
+	return status;
 }
 
 const struct command command_listen = {

@@ -53,19 +53,23 @@ respond(void)
 		.listener = { 0 },
 		.nlisteners = 1 };
 	struct problem why;
+	int status;
 
 	fd_close_from(3); /* the web server's own, leaked */
 	account_init(&account);
 	if (account_open(&account, &why) == -1) {
 		fprintf(stderr, "mamayo: %s\n", why.text);
 		apology_serve(500, "refused", why.text, is_mended);
+		account_release(&account);
 		return 0;
 	}
 	fd_raise_limit();
 	log_role("responder");
 	if (log_open(account.log) == -1)
 		fprintf(stderr, "mamayo: cannot write %s\n", account.log);
-	return responder_run(&spec);
+	status = responder_run(&spec);
+	account_release(&account);
+	return status;
 }
 
 int

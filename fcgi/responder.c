@@ -1046,6 +1046,26 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	loop_signal(r->loop, SIGUSR2, responder_ignore, r);
 }
 
+static void
+responder_release(struct responder *r)
+{
+	struct queue *q, *next;
+
+	loop_unwatch(r->loop, &r->link);
+	fd_close(&r->link.fd);
+	for (q = r->queues; q != NULL; q = next) {
+		next = q->next;
+		queue_free(q);
+	}
+	for (size_t i = 0; i < r->nlisteners; i++)
+		fd_close(&r->listener[i].watch.fd);
+	routes_release(&r->routes);
+	routes_release(&r->coming);
+	groups_free(&r->groups, &r->ngroups);
+	groups_free(&r->groups_coming, &r->ngroups_coming);
+	loop_free(r->loop);
+}
+
 int
 responder_run(const struct responder_spec *spec)
 {
@@ -1063,5 +1083,6 @@ responder_run(const struct responder_spec *spec)
 	}
 	r.nlisteners = spec->nlisteners;
 	responder_turns(&r);
+	responder_release(&r);
 	return 0;
 }

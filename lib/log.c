@@ -58,6 +58,15 @@ log_open(const char *path)
 }
 
 void
+log_forget(void)
+{
+	free(out.path);
+	out.path = NULL;
+	out.fd = STDERR_FILENO;
+	out.torn = 0;
+}
+
+void
 log_role(const char *role)
 {
 	out.role = role;

@@ -18,6 +18,8 @@
 /* Where lines go: before the first call, to standard error. The file is
  * created with mode 0600. Returns 0, or -1 with errno (and stays as it was). */
 int log_open(const char *path);
+/* In a forked copy that has closed every descriptor: standard error again. */
+void log_forget(void);
 /* "responder", "supervisor": borrowed for ever. */
 void log_role(const char *);
 

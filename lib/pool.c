@@ -652,11 +652,15 @@ pool_after_death(
 	proc_status_text(w->status, how, sizeof how);
 	if (was == WORKER_LEAVING)
 		return; /* it has said why, or was asked to go */
-	if (w->ready != 0 && now - w->ready >= BACKOFF_READY_MS) {
+	if (w->ready != 0 && (now - w->ready >= BACKOFF_READY_MS ||
+				 w->board.word[BOARD_REQUESTS] > 0)) {
 		p->failures = 0;
 		return;
 	}
+	if (w->ready != 0 && p->failures++ == 0)
+		return; /* once may be the fault of its first request */
 	if (w->ready != 0) {
+		p->failures--; /* counted again there */
 		snprintf(text, sizeof text,
 		    "its process ended %lld ms after it was ready: %s",
 		    (long long)(now - w->ready), how);

@@ -227,7 +227,7 @@ static void
 supervisor_match(struct supervisor *s, int64_t now)
 {
 	const struct app *app;
-	struct pool *p, *next;
+	struct pool *p, *next, **link;
 	size_t i;
 
 	for (p = s->pools; p != NULL; p = next) {
@@ -247,8 +247,12 @@ supervisor_match(struct supervisor *s, int64_t now)
 		if (supervisor_pool(s, app->name) != NULL)
 			continue;
 		p = pool_new(&s->host, app);
-		p->next = s->pools;
-		s->pools = p;
+		for (link = &s->pools;
+		     *link != NULL && strcmp((*link)->app.name, app->name) < 0;
+		     link = &(*link)->next)
+			continue; /* sorted by name, as people read them */
+		p->next = *link;
+		*link = p;
 		if (app->refused != NULL)
 			log_warn(
 			    "%s is not served: %s", app->name, app->refused);
@@ -810,6 +814,7 @@ supervisor_candidate(char *root)
 
 	setsid();
 	fd_close_from(0);
+	log_forget();
 	if (fd_open_std() == -1)
 		return 1;
 	signal(SIGPIPE, SIG_IGN);
