@@ -273,7 +273,7 @@ settle_name(struct params *out, const struct entry *e, size_t n, int lighttpd,
 		n = 1;
 	}
 	if (is_one_of(e->name, dropped) ||
-	    (last->value_length == 0 && n == 1 &&
+	    (last->value_length == 0 && (n == 1 || !is_header) &&
 		is_one_of(e->name, dropped_if_empty)))
 		return PARAMS_OK;
 	if (strcmp(e->name, "CONTENT_LENGTH") == 0 &&
