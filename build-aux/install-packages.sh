@@ -28,7 +28,14 @@ restore_policy() {
 
 forbid_starting() {
 	! exists "$policy" || cp -pP "$policy" "$saved"
-	printf '#!/bin/sh\n# %s\nexit 101\n' "$mark" >"$policy.mamayo"
+	# Says no while one of us holds the lock: if we are killed, what stays
+	# behind does no harm.
+	cat >"$policy.mamayo" <<-END
+	#!/bin/sh
+	# $mark
+	flock -n /usr/sbin true || exit 101
+	[ ! -x $saved ] || exec $saved "\$@"
+	END
 	chmod 755 "$policy.mamayo"
 	mv -f "$policy.mamayo" "$policy"
 }
@@ -65,7 +72,7 @@ get() {
 	apt-get -q -y -o DPkg::Lock::Timeout=600 \
 	    -o Dpkg::Options::=--force-confdef \
 	    -o Dpkg::Options::=--force-confold \
-	    --no-install-recommends "$@" </dev/null 9<&-
+	    --no-install-recommends "$@" </dev/null
 }
 
 # One at a time: two would put each other's policy back.
