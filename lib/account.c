@@ -256,17 +256,14 @@ account_open_run(struct account *a, struct problem *why)
 	return fd == -1 ? -1 : 0;
 }
 
-static void
-account_read_settings(struct account *a)
+int
+account_read_settings(struct account *a, struct problem *why)
 {
 	char *path = xprintf("%s/" SETTINGS_FILE, a->root);
-	struct problem why;
+	int result = account_settings_read(path, &a->settings, why);
 
-	if (account_settings_read(path, &a->settings, &why) == -1) {
-		free(a->remark);
-		a->remark = xprintf("%s; using the defaults", why.text);
-	}
 	free(path);
+	return result == -1 ? -1 : 0;
 }
 
 /*
@@ -291,6 +288,7 @@ account_share_apps(int root_fd)
 int
 account_open(struct account *a, struct problem *why)
 {
+	struct problem bad;
 	int fd;
 
 	if (geteuid() == 0)
@@ -319,6 +317,9 @@ account_open(struct account *a, struct problem *why)
 	fd_close(&fd);
 	if (account_open_run(a, why) == -1)
 		return -1;
-	account_read_settings(a);
+	if (account_read_settings(a, &bad) == -1) {
+		free(a->remark);
+		a->remark = xprintf("%s; using the defaults", bad.text);
+	}
 	return 0;
 }

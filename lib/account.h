@@ -39,6 +39,10 @@ void account_release(struct account *);
  */
 int account_open(struct account *, struct problem *);
 
+/* Reads the account's mamayo.json again; on failure all stays as it was, and
+ * the sentence says why. */
+int account_read_settings(struct account *, struct problem *);
+
 /* Only paths: nothing is made (for commands that only look). */
 int account_find(struct account *, struct problem *);
 

@@ -49,6 +49,7 @@ pool_new(struct pool_host *host, const struct app *app)
 	p->host = host;
 	app_init(&p->app);
 	pool_found(p, app);
+	app_settings_copy(&p->settings, &host->account->settings.app);
 	p->queue_send = p->queue_receive = -1;
 	p->queue =
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = pool_wake };
@@ -142,24 +143,19 @@ pool_random_name(char name[33])
 		snprintf(name + 2 * i, 3, "%02x", bytes[i]);
 }
 
-/* An app's mamayo.json; what is wrong with it is said, and the last good
- * settings (or the defaults) stay. */
+/* Both mamayo.json files; what is wrong with one is said, and the last good
+ * settings stay (the defaults, if there are none yet). */
 static void
 pool_read_settings(struct pool *p)
 {
+	struct account *a = p->host->account;
 	char *path = xprintf("%s/" SETTINGS_FILE, p->app.directory);
 	struct problem why;
 
-	if (app_settings_read(
-		path, &p->host->account->settings, &p->settings, &why) == -1) {
+	if (account_read_settings(a, &why) == -1)
 		log_warn("%s; keeping the settings it had", why.text);
-		if (p->max == 0) { /* it had none: the account's defaults */
-			free(path);
-			path = xstrdup("/dev/null/none");
-			(void)app_settings_read(path,
-			    &p->host->account->settings, &p->settings, &why);
-		}
-	}
+	if (app_settings_read(path, &a->settings, &p->settings, &why) == -1)
+		log_warn("%s; keeping the settings it had", why.text);
 	free(path);
 	p->max = p->settings.workers_max != 0 ? p->settings.workers_max
 					      : settings_workers_default();

@@ -304,7 +304,7 @@ account_settings_release(struct account_settings *account)
 	memset(account, 0, sizeof *account);
 }
 
-static void
+void
 app_settings_copy(struct app_settings *to, const struct app_settings *from)
 {
 	*to = *from;

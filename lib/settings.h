@@ -50,6 +50,8 @@ struct account_settings {
 void account_settings_init(struct account_settings *);
 void account_settings_release(struct account_settings *);
 void app_settings_release(struct app_settings *);
+/* Fills `to`, which holds nothing yet. */
+void app_settings_copy(struct app_settings *to, const struct app_settings *);
 
 /*
  * Reads a file. On success replaces *out (releasing what it held) and returns
