@@ -409,8 +409,8 @@ has_caller(int fd)
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags != -1 && flags & O_NONBLOCK)
-		return 1;
+	if (flags == -1 || flags & O_NONBLOCK)
+		return 1; /* accept says what is wrong */
 	return poll(&p, 1, 0) > 0;
 }
 

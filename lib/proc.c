@@ -67,6 +67,25 @@ fork_quietly(void)
 
 /* --- between fork and exec: async-signal-safe calls only --- */
 
+/* Moves a descriptor above those that the child is given; if that fails, it
+ * stays where it is. */
+static int
+move_up(int *fd)
+{
+	int moved;
+
+	if (*fd == -1 || *fd >= PROC_FDS)
+		return 0;
+	moved = fcntl(*fd, F_DUPFD_CLOEXEC, PROC_FDS);
+	if (moved == -1) {
+		if (errno == EINVAL)
+			errno = EMFILE; /* the limit itself is that low */
+		return -1;
+	}
+	*fd = moved;
+	return 0;
+}
+
 /*
  * Gives the child its 0 to 5, from descriptors that may have those numbers
  * themselves: so they move out of the way first. The reason pipe becomes 6.
@@ -74,17 +93,12 @@ fork_quietly(void)
 static int
 arrange(int fd[PROC_FDS], int *report)
 {
-	for (int i = 0; i < PROC_FDS; i++)
-		if (fd[i] != -1 && fd[i] < PROC_FDS &&
-		    (fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, PROC_FDS)) == -1)
-			return -1;
-	if (*report < PROC_FDS) {
-		int moved = fcntl(*report, F_DUPFD_CLOEXEC, PROC_FDS);
+	int failed = move_up(report);
 
-		if (moved == -1)
-			return -1;
-		*report = moved;
-	}
+	for (int i = 0; !failed && i < PROC_FDS; i++)
+		failed = move_up(&fd[i]);
+	if (failed)
+		return -1;
 	for (int i = 0; i < PROC_FDS; i++) {
 		if (fd[i] == -1)
 			close(i);
