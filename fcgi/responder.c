@@ -206,21 +206,40 @@ responder_queue(struct responder *r, const char *name)
 	return q;
 }
 
-/* No more requests go there; the next one asks for a new generation. */
 static void
-responder_queue_over(struct responder *r, struct queue *q)
+responder_queue_forget(struct responder *r, struct queue *q)
 {
 	struct queue **link;
 
-	q->is_over = 1;
-	fd_close(&q->send);
-	fd_close(&q->receive);
-	if (q->in_flight > 0)
-		return;
 	for (link = &r->queues; *link != q; link = &(*link)->next)
 		continue;
 	*link = q->next;
 	queue_free(q);
+}
+
+/* No more requests go there; those that wait for room in it, and the next
+ * ones, ask for a new generation. May free q. */
+static void
+responder_queue_over(struct responder *r, struct queue *q, int64_t now)
+{
+	struct exchange *ex, *waiting = q->full;
+
+	q->is_over = 1;
+	fd_close(&q->send);
+	fd_close(&q->receive);
+	q->full = NULL;
+	q->full_end = &q->full;
+	for (ex = waiting; ex != NULL; ex = ex->next_full) {
+		ex->queue = NULL;
+		q->in_flight--;
+	}
+	if (q->in_flight == 0)
+		responder_queue_forget(r, q);
+	while ((ex = waiting) != NULL) {
+		waiting = ex->next_full;
+		ex->next_full = NULL;
+		responder_consider(r, ex, now);
+	}
 }
 
 /* A request has left its queue. */
@@ -228,7 +247,7 @@ static void
 responder_ended(struct exchange_rules *rules, struct queue *q)
 {
 	if (q->is_over && q->in_flight == 0)
-		responder_queue_over(rules->owner, q);
+		responder_queue_forget(rules->owner, q);
 }
 
 /* Joins the queue behind the others; they are tried again in order. */
@@ -292,10 +311,9 @@ responder_hand(struct responder *r, struct exchange *ex, int64_t now)
 	case EXCHANGE_FULL:
 		break;
 	case EXCHANGE_OVER:
-		q->in_flight--;
-		ex->queue = NULL;
-		responder_queue_over(r, q);
-		responder_consider(r, ex, now);
+		ex->next_full = q->full; /* one of those that wait */
+		q->full = ex;
+		responder_queue_over(r, q, now);
 		break;
 	case EXCHANGE_FAILED:
 		log_warn("cannot hand over a request for %s: %s", q->name,
@@ -309,31 +327,45 @@ responder_hand(struct responder *r, struct exchange *ex, int64_t now)
 	return handed;
 }
 
+/* Returns 1 if there are still some that wait. May free q. */
+static int
+responder_retry_queue(struct responder *r, struct queue *q, int64_t now)
+{
+	struct exchange *ex;
+
+	while ((ex = q->full) != NULL) {
+		q->full = ex->next_full;
+		if (q->full == NULL)
+			q->full_end = &q->full;
+		ex->next_full = NULL;
+		switch (responder_hand(r, ex, now)) {
+		case EXCHANGE_HANDED:
+			continue;
+		case EXCHANGE_FULL:
+			ex->next_full = q->full;
+			if (q->full == NULL)
+				q->full_end = &ex->next_full;
+			q->full = ex;
+			return 1;
+		case EXCHANGE_OVER:
+		case EXCHANGE_FAILED: /* q may have gone with it */
+			return 0;
+		}
+	}
+	return 0;
+}
+
 static void
 responder_retry(struct timer *t, int64_t now)
 {
 	struct responder *r =
 	    (struct responder *)((char *)t - offsetof(struct responder, retry));
 	struct queue *q, *next;
-	struct exchange *ex;
 	int is_full = 0;
 
 	for (q = r->queues; q != NULL; q = next) {
 		next = q->next;
-		while (!q->is_over && (ex = q->full) != NULL) {
-			q->full = ex->next_full;
-			if (q->full == NULL)
-				q->full_end = &q->full;
-			ex->next_full = NULL;
-			if (responder_hand(r, ex, now) != EXCHANGE_FULL)
-				continue;
-			ex->next_full = q->full;
-			if (q->full == NULL)
-				q->full_end = &ex->next_full;
-			q->full = ex;
-			is_full = 1;
-			break;
-		}
+		is_full |= responder_retry_queue(r, q, now);
 	}
 	if (is_full && r->retry.place == 0)
 		(void)loop_timer(
@@ -678,7 +710,7 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 			if (!q->is_over &&
 			    strcmp(q->generation,
 				link_string(message, "generation")) == 0) {
-				responder_queue_over(r, q);
+				responder_queue_over(r, q, now);
 				break;
 			}
 	} else if (strcmp(type, "verdict") == 0 || strcmp(type, "taken") == 0) {
@@ -708,7 +740,7 @@ responder_lost(struct responder *r, int64_t now)
 	for (q = r->queues; q != NULL; q = next) {
 		next = q->next;
 		if (!q->is_over)
-			responder_queue_over(r, q);
+			responder_queue_over(r, q, now);
 	}
 	if (r->exchanges != NULL)
 		responder_reach(r, now);

@@ -72,11 +72,13 @@ struct supervisor {
 	int64_t active_until;
 	int64_t since, without_workers, alone_since; /* clock_ms(); 0: not so */
 	int64_t complained;
-	int is_leaving; /* drains its pools, then goes */
+	int is_leaving; /* drains its pools, then goes ... */
+	int is_retired; /* ... and somebody else may supervise meanwhile */
 	int is_over;
 };
 
 static void supervisor_look_soon(struct supervisor *, int64_t);
+static void supervisor_stay(struct supervisor *, int64_t);
 
 /* ---------------------------------------------------------------- pools -- */
 
@@ -419,6 +421,7 @@ peer_take_hello(struct peer *peer, const json_t *message, int64_t now)
 	peer->role = PEER_RESPONDER;
 	peer->responder = strtoull(link_string(message, "id"), NULL, 16);
 	s->alone_since = 0;
+	supervisor_stay(s, now);
 	supervisor_know_parent(s, (pid_t)link_int(message, "parent"),
 	    (uint64_t)link_int(message, "parent_start"));
 	if (discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
@@ -557,7 +560,10 @@ peer_take(struct peer *peer, json_t *message, int64_t now)
 	struct supervisor *s = peer->supervisor;
 	const char *type = link_string(message, "type");
 
-	if (strcmp(type, "hello") == 0)
+	if (s->is_retired &&
+	    (strcmp(type, "queue") == 0 || strcmp(type, "look") == 0))
+		peer_free(peer); /* it looks for another supervisor */
+	else if (strcmp(type, "hello") == 0)
 		peer_take_hello(peer, message, now);
 	else if (peer->role == PEER_RESPONDER && strcmp(type, "queue") == 0)
 		peer_give_queue(peer, link_string(message, "name"), now);
@@ -665,6 +671,31 @@ supervisor_leave(struct supervisor *s, const char *why, int64_t now)
 					    "generation", p->generation));
 		pool_drain(p, now);
 	}
+	(void)loop_timer(s->loop, &s->tick, now); /* perhaps that is all */
+}
+
+/* Leaves for good: whoever wants something new finds another supervisor. */
+static void
+supervisor_retire(struct supervisor *s, const char *why, int64_t now)
+{
+	if (s->is_retired)
+		return;
+	s->is_retired = 1;
+	supervisor_leave(s, why, now);
+	loop_unwatch(s->loop, &s->listener);
+	lease_release(&s->lease);
+	s->listener.fd = -1;
+}
+
+/* A web server has come back before the last worker had left. */
+static void
+supervisor_stay(struct supervisor *s, int64_t now)
+{
+	if (!s->is_leaving || s->is_retired)
+		return;
+	log_info("staying after all: a responder has come");
+	s->is_leaving = 0;
+	supervisor_scan(s, now);
 }
 
 /* Is there still somebody to be here for? */
@@ -695,8 +726,8 @@ supervisor_tick_due(struct timer *t, int64_t now)
 				  offsetof(struct supervisor, tick));
 	struct pool *p, *next;
 
-	if (!s->is_leaving && !lease_holds(&s->lease))
-		supervisor_leave(s,
+	if (!s->is_retired && !lease_holds(&s->lease))
+		supervisor_retire(s,
 		    "the lock file has been removed; another one takes over",
 		    now);
 	for (p = s->pools; p != NULL; p = next) {
@@ -713,7 +744,7 @@ supervisor_tick_due(struct timer *t, int64_t now)
 static void
 supervisor_asked(void *arg, int64_t now)
 {
-	supervisor_leave(arg, "asked to by a signal", now);
+	supervisor_retire(arg, "asked to by a signal", now);
 }
 
 static void
@@ -797,7 +828,8 @@ supervisor_serve(struct supervisor *s)
 		die(1, "no memory at the start");
 	while (!s->is_over) {
 		loop_turn(s->loop);
-		if (s->lease.listener != s->listener.fd) { /* bound again */
+		if (!s->is_retired && s->lease.listener != s->listener.fd) {
+			/* it was bound again */
 			loop_unwatch(s->loop, &s->listener);
 			s->listener.fd = s->lease.listener;
 			(void)loop_watch(s->loop, &s->listener);
