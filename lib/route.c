@@ -128,7 +128,7 @@ longest(const struct routes *rs, struct host h, const char *path, size_t n)
 	for (i = 0; i < rs->n; i++) {
 		r = &rs->route[i];
 		m = strlen(r->mount);
-		if (m <= n && memcmp(path, r->mount, m) == 0 &&
+		if (m <= n && (m == 0 || memcmp(path, r->mount, m) == 0) &&
 		    (m == n || path[m] == '/') && host_is(h, r->host))
 			return r;
 	}

@@ -501,6 +501,8 @@ ref_begins(const struct parts *p, const struct parts *with)
 static void
 ref_cut(struct parts *p, int n)
 {
+	if (n == 0)
+		return;
 	for (int i = n; i < p->n; i++)
 		strcpy(p->part[i - n], p->part[i]);
 	p->n -= n;
