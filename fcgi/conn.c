@@ -179,6 +179,19 @@ conn_emit_end(struct conn *c, uint16_t id, uint32_t app_status, int status)
 		c->state = CONN_CLOSING;
 }
 
+/* The end of an answer that is not whole. */
+static void
+conn_emit_cut(struct conn *c)
+{
+	unsigned char end[RECORD_HEAD];
+
+	record_put_head(end, FCGI_STDOUT, c->id, 0, 0);
+	if (buf_add(&c->out, end, sizeof end) == 0)
+		conn_emit_end(c, c->id, 1, FCGI_REQUEST_COMPLETE);
+	else
+		c->state = CONN_CLOSING;
+}
+
 static void
 conn_complain(struct conn *c, int64_t now, const char *what)
 {
@@ -386,7 +399,7 @@ conn_abort(struct conn *c, int64_t now)
 		conn_gone(c, now);
 		return;
 	}
-	conn_emit_end(c, c->id, 1, FCGI_REQUEST_COMPLETE);
+	conn_emit_cut(c);
 	conn_end(c, now);
 }
 
@@ -514,7 +527,7 @@ static void
 conn_ready(struct watch *w, short got, int64_t now)
 {
 	struct conn *c = (struct conn *)w;
-	size_t room = conn_room(c);
+	int was_full = conn_room(c) < CONN_PIECE;
 
 	conn_enter(c);
 	if (c->state != CONN_CLOSING && !c->is_closed)
@@ -522,7 +535,7 @@ conn_ready(struct watch *w, short got, int64_t now)
 	else if (got & (POLLHUP | POLLERR))
 		conn_gone(c, now);
 	conn_settle(c, now);
-	if (!c->is_freed && room == 0 && conn_room(c) > 0)
+	if (!c->is_freed && was_full && conn_room(c) >= CONN_PIECE)
 		c->drained(c, now);
 	if (!c->is_freed && c->state == CONN_IDLE && buf_len(&c->in) == 0)
 		buf_release(&c->in);
@@ -638,7 +651,7 @@ void
 conn_cut(struct conn *c, int64_t now)
 {
 	if (!c->mid_record)
-		conn_emit_end(c, c->id, 1, FCGI_REQUEST_COMPLETE);
+		conn_emit_cut(c);
 	c->keep = 0;
 	conn_end(c, now);
 }

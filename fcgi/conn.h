@@ -27,9 +27,10 @@
  * owner lets go of it and does no more; the conn ends it. A conn is freed by
  * its owner, with conn_free(), from any callback or between them.
  */
-#define CONN_OUT_MOST                                                          \
-	(256 * 1024)                /* bytes of an answer kept for a slow peer \
-				     */
+#define CONN_OUT_MOST                                                   \
+	(256 * 1024)         /* bytes of an answer kept for a slow peer \
+			      */
+#define CONN_PIECE     65536 /* bytes: the room that drained() tells of */
 #define CONN_TURN_MOST (256 * 1024) /* bytes read per turn of the loop */
 #define CONN_STRAY_MOST                                      \
 	1000 /* records for no request, between two requests \
@@ -88,7 +89,8 @@ struct conn {
 	void *exchange; /* the owner's; NULL: none */
 	void (*complete)(struct conn *, int64_t now);
 	void (*aborted)(struct conn *, int64_t now);
-	void (*drained)(struct conn *, int64_t now); /* room in out again */
+	void (*drained)(
+	    struct conn *, int64_t now); /* room for a piece again */
 	void (*gone)(struct conn *, int64_t now);
 	struct conn *next, **link; /* the owner's list */
 };

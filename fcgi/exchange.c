@@ -12,8 +12,7 @@
 #include "lib/log.h"
 #include "lib/wire.h"
 
-#define EXCHANGE_PIECE 65536 /* bytes of an answer read at once */
-#define EXCHANGE_GRACE 1000  /* ms a worker may answer 503 before we do */
+#define EXCHANGE_GRACE 1000 /* ms a worker may answer 503 before we do */
 #define EXCHANGE_ALONE                                                        \
 	15000                 /* ms on top of timeout: then without a verdict \
 			       */
@@ -309,7 +308,7 @@ enum exchange_got { GOT_SOME, GOT_NOTHING, GOT_END, GOT_DONE };
 static enum exchange_got
 exchange_read(struct exchange *ex, int64_t now)
 {
-	static unsigned char piece[EXCHANGE_PIECE];
+	static unsigned char piece[CONN_PIECE];
 	struct conn *c = ex->conn;
 	ssize_t n;
 
@@ -360,7 +359,7 @@ exchange_pump(struct exchange *ex, int64_t now)
 
 	if (ex->state != EXCHANGE_RUNNING)
 		return;
-	while (got == GOT_SOME && conn_room(c) >= EXCHANGE_PIECE)
+	while (got == GOT_SOME && conn_room(c) >= CONN_PIECE)
 		got = exchange_read(ex, now);
 	if (got == GOT_DONE)
 		return;
@@ -370,7 +369,7 @@ exchange_pump(struct exchange *ex, int64_t now)
 	}
 	/* Not watched while the conn is full: a hang-up would be told again
 	 * and again. */
-	if (conn_room(c) < EXCHANGE_PIECE)
+	if (conn_room(c) < CONN_PIECE)
 		loop_unwatch(ex->rules->loop, &ex->answer);
 	else if (ex->answer.at == 0 &&
 		 loop_watch(ex->rules->loop, &ex->answer) == -1)
@@ -393,7 +392,7 @@ exchange_drain(struct exchange *ex, int64_t now)
 
 	if (ex->state != EXCHANGE_RUNNING)
 		return GOT_NOTHING;
-	while (got == GOT_SOME && conn_room(ex->conn) >= EXCHANGE_PIECE)
+	while (got == GOT_SOME && conn_room(ex->conn) >= CONN_PIECE)
 		got = exchange_read(ex, now);
 	return got;
 }

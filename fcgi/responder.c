@@ -962,7 +962,7 @@ responder_carry_on(void *arg)
 	struct responder *r = arg;
 
 	setsid();
-	signal(SIGPIPE, SIG_IGN);
+	loop_ignore_signals();
 	log_role("responder (leaving)");
 	for (size_t i = 0; i < r->nlisteners; i++)
 		fd_close(&r->listener[i].watch.fd);
@@ -1008,13 +1008,6 @@ responder_reap(void *arg, int64_t now)
 {
 	(void)arg;
 	proc_reap(now);
-}
-
-static void
-responder_ignore(void *arg, int64_t now)
-{
-	(void)arg;
-	(void)now;
 }
 
 static void
@@ -1072,10 +1065,7 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	loop_signal(r->loop, SIGTERM, responder_leave, r);
 	loop_signal(r->loop, SIGINT, responder_leave, r);
 	loop_signal(r->loop, SIGCHLD, responder_reap, r);
-	/* a web server's other words are not for us */
-	loop_signal(r->loop, SIGHUP, responder_ignore, r);
-	loop_signal(r->loop, SIGUSR1, responder_ignore, r);
-	loop_signal(r->loop, SIGUSR2, responder_ignore, r);
+	loop_ignore_signals();
 }
 
 static void

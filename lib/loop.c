@@ -331,3 +331,13 @@ loop_now(const struct loop *l)
 {
 	return l->now;
 }
+
+void
+loop_ignore_signals(void)
+{
+	static const int meaningless[] = { SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2,
+		SIGALRM, SIGVTALRM, SIGPROF, SIGQUIT };
+
+	for (size_t i = 0; i < sizeof meaningless / sizeof meaningless[0]; i++)
+		(void)signal(meaningless[i], SIG_IGN);
+}

@@ -52,6 +52,11 @@ void loop_cancel(struct loop *, struct timer *); /* nothing if it is off */
 void loop_signal(
     struct loop *, int signo, void (*caught)(void *, int64_t now), void *);
 
+/* From now on nothing happens on the signals that a web server, a terminal or
+ * a stray kill may send and that mean nothing here: SIGPIPE, SIGHUP, SIGUSR1,
+ * SIGUSR2, SIGALRM and the other timers', SIGQUIT. */
+void loop_ignore_signals(void);
+
 /* One poll and its callbacks. Waits at most until the next timer. */
 void loop_turn(struct loop *);
 int64_t loop_now(const struct loop *);

@@ -754,13 +754,6 @@ supervisor_reap(void *arg, int64_t now)
 	proc_reap(now);
 }
 
-static void
-supervisor_ignore(void *arg, int64_t now)
-{
-	(void)arg;
-	(void)now;
-}
-
 /* Pages of workers that ended with a former supervisor. */
 static void
 supervisor_clean_boards(int dir_fd)
@@ -818,9 +811,7 @@ supervisor_serve(struct supervisor *s)
 	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
 	loop_signal(s->loop, SIGINT, supervisor_asked, s);
 	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);
-	loop_signal(s->loop, SIGHUP, supervisor_ignore, s);
-	loop_signal(s->loop, SIGUSR1, supervisor_ignore, s);
-	loop_signal(s->loop, SIGUSR2, supervisor_ignore, s);
+	loop_ignore_signals();
 	discovery_init(&s->found);
 	supervisor_scan(s, now);
 	if (loop_watch(s->loop, &s->listener) == -1 ||
@@ -849,7 +840,7 @@ supervisor_candidate(char *root)
 	log_forget();
 	if (fd_open_std() == -1)
 		return 1;
-	signal(SIGPIPE, SIG_IGN);
+	loop_ignore_signals();
 	umask(022);
 	setenv("MAMAYO_ROOT", root, 1);
 	free(root);
