@@ -811,7 +811,6 @@ supervisor_serve(struct supervisor *s)
 	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
 	loop_signal(s->loop, SIGINT, supervisor_asked, s);
 	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);
-	loop_ignore_signals();
 	discovery_init(&s->found);
 	supervisor_scan(s, now);
 	if (loop_watch(s->loop, &s->listener) == -1 ||
