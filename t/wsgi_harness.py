@@ -1,8 +1,7 @@
 """Plays the supervisor and the responders for a worker that is the real one.
 
-    with App({"wsgi.py": "def application(environ, start_response): ..."}) as a:
-        answer = a.ask("/x")
-        equal(answer.body, b"...")
+    with App("def application(environ, start_response): ...") as a:
+        equal(a.ask("/x").body, b"...")
 
 A worker gets exactly what the supervisor would give it: the control socket as
 descriptor 3, the queue as 4, a scoreboard page as 5. Answers are parsed
@@ -23,7 +22,7 @@ import sys
 import tempfile
 import time
 
-from harness import SRCDIR, cleanup, within
+from harness import SRCDIR, cleanup, equal, test, within
 
 ADAPTERS = os.path.join(SRCDIR, "adapters")
 sys.path.insert(0, ADAPTERS)
@@ -35,6 +34,42 @@ BOOT = ("import sys; sys.path.insert(0, sys.argv[1]); import mamayo_wsgi; "
 HEAD = struct.Struct("<4sHHIHHQQQQQQ")
 MAGIC = 0x31626d796f79616d
 LIMIT = 20  # seconds that anything may take
+
+# in the directory of every application
+KIT = """
+import json, os, time
+
+def reply(start_response, value, status="200 OK", headers=()):
+    body = json.dumps(value).encode("ascii")
+    start_response(status, [("Content-Type", "application/json"),
+                            ("Content-Length", str(len(body)))]
+                   + list(headers))
+    return [body]
+
+def journal(*words):
+    with open("journal", "a") as file:
+        file.write(" ".join(map(str, words)) + "\\n")
+
+def gate(name):
+    end = time.monotonic() + 20
+    while not os.path.exists(name):
+        assert time.monotonic() < end, "nobody opened " + name
+        time.sleep(0.005)
+
+class Body:
+    "An iterable that tells the journal when it is closed."
+    def __init__(self, blocks, name="body"):
+        self.blocks, self.name = iter(blocks), name
+    def __iter__(self):
+        return self.blocks
+    def close(self):
+        journal("closed", self.name)
+"""
+VALIDATED = """
+import wsgiref.validate
+import plain
+application = wsgiref.validate.validator(plain.application)
+"""
 
 root = tempfile.mkdtemp(prefix="mamayo-test.")
 cleanup(lambda: shutil.rmtree(root))
@@ -90,6 +125,10 @@ class Answer:
         if self.headers:
             name, self.status = self.headers.pop(0)
             assert name == "Status", name
+
+    def json(self):
+        equal(self.status, "200 OK", self.body)
+        return json.loads(self.body.decode("ascii"))
 
     def header(self, name):
         found = [v for n, v in self.headers if n.lower() == name.lower()]
@@ -242,7 +281,7 @@ class Worker:
     """One process, started exactly as the supervisor starts it."""
 
     def __init__(self, directory, queue, name="app", python=PYTHON, flags=(),
-                 environ=None, values=None, log=None, setup=None, boot=BOOT,
+                 env=None, values=None, log=None, setup=None, boot=BOOT,
                  **options):
         self.log_path = log or os.path.join(
             root, os.path.basename(directory) + ".log")
@@ -260,9 +299,9 @@ class Worker:
                 {"type": "environ", "values": values}).encode())
         argv = [python] + list(flags) + ["-c", boot, ADAPTERS, name] + [
             "%s=%s" % pair for pair in sorted(options.items())]
-        env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": root,
-               "PYTHONDONTWRITEBYTECODE": "1"}
-        env.update(environ or {})
+        env = dict({"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": root,
+                    "PYTHONDONTWRITEBYTECODE": "1", "MAMAYO_TEST": root},
+                   **(env or {}))
         self.status = None
         self.pid = os.fork()
         if self.pid == 0:
@@ -354,22 +393,39 @@ class Worker:
 class App:
     """A directory with an application, its queue and its workers."""
 
-    def __init__(self, files=None, workers=1, python=PYTHON, **options):
+    def __init__(self, files=None, workers=1, python=PYTHON, validate=False,
+                 **options):
         if isinstance(files, str):
             files = {"wsgi.py": files}
+        files = dict(files or {})
+        if validate:
+            files["plain.py"] = files["wsgi.py"]
+            files["wsgi.py"] = VALIDATED
         self.directory = tempfile.mkdtemp(dir=root)
-        for name, text in (files or {}).items():
-            path = os.path.join(self.directory, name)
-            if not os.path.isdir(os.path.dirname(path)):
-                os.makedirs(os.path.dirname(path))
-            with open(path, "wb") as file:
-                file.write(text if isinstance(text, bytes)
-                           else text.encode("utf-8"))
+        for name, text in dict(files, **{"kit.py": KIT}).items():
+            self.put(name, text)
         self.queue = Queue()
         self.options = dict(options, python=python)
         self.workers = []
         for _ in range(workers):
             self.start()
+
+    def put(self, name, text=b""):
+        path = os.path.join(self.directory, name)
+        if not os.path.isdir(os.path.dirname(path)):
+            os.makedirs(os.path.dirname(path))
+        with open(path, "wb") as file:
+            file.write(text if isinstance(text, bytes)
+                       else text.encode("utf-8"))
+        return path
+
+    def journal(self):
+        """The lines that the application has written there."""
+        try:
+            with open(os.path.join(self.directory, "journal")) as file:
+                return file.read().splitlines()
+        except OSError:
+            return []
 
     def start(self, **options):
         worker = Worker(self.directory, self.queue,
@@ -385,8 +441,8 @@ class App:
     def __exit__(self, kind, value, tb):
         for worker in self.workers:
             if kind is not None:
-                sys.stdout.write("".join(
-                    "# log: %s\n" % s for s in worker.log().split("\n")[-30:]))
+                for line in worker.log().split("\n")[-30:]:
+                    print("# log: %.200s" % line)
             worker.kill()
         self.queue.close()
 
@@ -402,3 +458,22 @@ class App:
 
     def ask(self, *args, **fields):
         return self.queue.send(*args, **fields).read()
+
+
+def app_test(title, source, validate=True, **options):
+    """A test of one application, which is given to it; and of the same
+    behind wsgiref.validate."""
+    def add(function):
+        def plain():
+            with App(source, **options) as app:
+                function(app)
+
+        def validated():
+            with App(source, validate=True, **options) as app:
+                function(app)
+
+        test(title)(plain)
+        if validate:
+            test(title + " (behind wsgiref.validate)")(validated)
+        return function
+    return add
