@@ -112,6 +112,7 @@ class Board:
         close(fd)
         self.page = mmap(spare, SCOREBOARD_SIZE)
         close(spare)
+        os.set_inheritable(fd, False)  # PyPy's duplicate is not
         self.word = memoryview(self.page).cast("Q")
         self.word[BOARD_STATE] = BOARD_STARTING
         self.word[BOARD_STARTED] = clock()

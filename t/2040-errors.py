@@ -71,7 +71,7 @@ def _(a):
           "answer; the worker stays", RAISE, validate=False)
 def _(a):
     pid = a.ask("/fine/").json()
-    for n, what in enumerate(ALL, 1):
+    for n, what in enumerate([w for w in ALL if w != "stop"], 1):
         answer = a.ask("/late/" + what)
         equal((answer.status, answer.body, answer.app_status),
               ("200 OK", b"x" * 10, 1), what)

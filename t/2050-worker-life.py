@@ -163,7 +163,7 @@ def application(environ, start_response):
             os.path.join(a.directory, "there")), "the loop")
         a.worker.kill(signal.SIGABRT)
         equal(a.worker.wait(), -signal.SIGABRT)
-        assert re.search(r'wsgi.py", line [45] in application', a.log())
+        assert re.search(r'wsgi.py", line \d+,? in application', a.log())
         equal(x.read(whole=False).raw, b"")
 
 
@@ -172,13 +172,13 @@ def application(environ, start_response):
 def _():
     with App("""
 from kit import *
-import ctypes
+import signal
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/segv":
-        ctypes.string_at(0)
+        os.kill(os.getpid(), signal.SIGSEGV)
     if environ["PATH_INFO"] == "/half":
         start_response("200 OK", [("Content-Length", "10")])(b"half")
-        ctypes.string_at(0)
+        os.kill(os.getpid(), signal.SIGSEGV)
     return reply(start_response, os.getpid())
 """) as a:
         for n, (path, body) in enumerate((("/segv", b""), ("/half", b"half"))):
