@@ -145,6 +145,9 @@ log_line(char *line, size_t size, const char *level, const char *text)
 	return used;
 }
 
+static void log_format(char *text, size_t size, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+
 static void
 log_format(char *text, size_t size, const char *fmt, va_list ap)
 {
