@@ -49,6 +49,22 @@ lease_same_file(int fd, const char *path)
 	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
 }
 
+/* Whatever stands at the path makes room; a directory has to be asked to. */
+static int
+lease_put(const char *temporary, const char *path)
+{
+	char *aside;
+	int result = rename(temporary, path);
+
+	if (result == 0 || errno != EISDIR)
+		return result;
+	aside = xprintf("%s.aside", temporary);
+	if (rmdir(path) == 0 || rename(path, aside) == 0)
+		result = rename(temporary, path);
+	free(aside);
+	return result;
+}
+
 static int
 lease_bind(struct lease *l, struct problem *why)
 {
@@ -69,7 +85,7 @@ lease_bind(struct lease *l, struct problem *why)
 	unlink(temporary);
 	if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1 ||
 	    listen(fd, LEASE_BACKLOG) == -1 || lstat(temporary, &there) == -1 ||
-	    rename(temporary, l->sock_path) == -1) {
+	    lease_put(temporary, l->sock_path) == -1) {
 		problem_sys(why, "cannot make a socket at %s", l->sock_path);
 		unlink(temporary);
 		goto fail;
