@@ -70,7 +70,7 @@ exchange_free(struct exchange *ex)
 {
 	loop_unwatch(ex->rules->loop, &ex->answer);
 	loop_cancel(ex->rules->loop, &ex->timer);
-	if (ex->answer.fd != -1)
+	if (ex->answer.fd != -1 && !ex->has_ended)
 		shutdown(ex->answer.fd, SHUT_RDWR);
 	fd_close(&ex->answer.fd);
 	if (ex->conn != NULL)
@@ -177,8 +177,7 @@ exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
 	if (fd_pair_stream(pair) == -1)
 		return EXCHANGE_FAILED;
 	ex->answer.fd = pair[0];
-	if (fd_nonblock(pair[0]) == -1 ||
-	    loop_watch(ex->rules->loop, &ex->answer) == -1 ||
+	if (loop_watch(ex->rules->loop, &ex->answer) == -1 ||
 	    exchange_send(ex, q, pair[1]) == -1) {
 		loop_unwatch(ex->rules->loop, &ex->answer);
 		fd_close(&ex->answer.fd);

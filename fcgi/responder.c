@@ -62,6 +62,7 @@ struct responder {
 
 	/* the supervisor */
 	struct watch link; /* fd -1: none */
+	struct watch born; /* ends when a candidate of ours is done; fd -1 */
 	struct timer reach;
 	int64_t reach_wait, forked_at;
 	struct timer active;
@@ -78,12 +79,14 @@ struct responder {
 
 static void responder_consider(struct responder *, struct exchange *, int64_t);
 static void responder_hear(struct responder *, int64_t);
+static void responder_reach(struct responder *, int64_t);
 
 /* ------------------------------------------------------ the supervisor -- */
 
 struct candidate {
 	struct account *account;
 	struct loop *loop;
+	int told; /* closed when it is decided who supervises; -1 */
 };
 
 static int
@@ -92,22 +95,56 @@ responder_candidate(void *arg)
 	struct candidate *c = arg;
 	char *root = xstrdup(c->account->root);
 
+	if (dup2(c->told, 0) == -1)
+		close(0);
 	loop_forget(c->loop);
 	proc_forget();
 	return supervisor_candidate(root);
 }
 
 static void
+responder_forget_candidate(struct responder *r)
+{
+	loop_unwatch(r->loop, &r->born);
+	fd_close(&r->born.fd);
+}
+
+static void
 responder_elect(struct responder *r, int64_t now)
 {
-	struct candidate c = { r->account, r->loop };
+	struct candidate c = { r->account, r->loop, -1 };
+	int pipe[2];
 
 	if (r->forked_at != 0 && now - r->forked_at < RESPONDER_FORK_EVERY)
 		return;
 	r->forked_at = now;
+	responder_forget_candidate(r);
+	if (fd_pipe(pipe) == 0) { /* else the timer alone tries again */
+		c.told = pipe[1];
+		r->born.fd = pipe[0];
+		if (loop_watch(r->loop, &r->born) == -1)
+			fd_close(&r->born.fd);
+	}
 	if (proc_fork(responder_candidate, &c) == -1)
 		log_error("cannot start a supervisor: %s; trying again",
 		    strerror(errno));
+	fd_close(&c.told);
+}
+
+/* It supervises, or another one does: either way somebody can be reached. */
+static void
+responder_decided(struct watch *w, short got, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)w - offsetof(struct responder, born));
+
+	(void)got;
+	responder_forget_candidate(r);
+	if (r->link.fd != -1 || r->exchanges == NULL)
+		return;
+	loop_cancel(r->loop, &r->reach);
+	r->reach_wait = 0;
+	responder_reach(r, now);
 }
 
 static void
@@ -1039,6 +1076,9 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->link = (struct watch){
 		.fd = -1, .want = POLLIN, .ready = responder_link_ready
 	};
+	r->born = (struct watch){
+		.fd = -1, .want = POLLIN, .ready = responder_decided
+	};
 	r->reach.due = responder_reach_due;
 	r->retry.due = responder_retry;
 	r->resume.due = responder_resume_due;
@@ -1075,6 +1115,7 @@ responder_release(struct responder *r)
 
 	loop_unwatch(r->loop, &r->link);
 	fd_close(&r->link.fd);
+	responder_forget_candidate(r);
 	for (q = r->queues; q != NULL; q = next) {
 		next = q->next;
 		queue_free(q);

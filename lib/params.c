@@ -95,11 +95,15 @@ params_add(struct params *p, const void *name, size_t name_length,
 const char *
 params_get(const struct params *p, const char *name)
 {
-	size_t i;
+	size_t size = strlen(name) + 1, i; /* asked for often: sizes first */
+	const struct param *it;
 
-	for (i = p->n; i > 0; i--)
-		if (strcmp(p->text + p->list[i - 1].name, name) == 0)
-			return p->text + p->list[i - 1].value;
+	for (i = p->n; i > 0; i--) {
+		it = &p->list[i - 1];
+		if (it->value - it->name == size &&
+		    memcmp(p->text + it->name, name, size) == 0)
+			return p->text + it->value;
+	}
 	return NULL;
 }
 
@@ -115,7 +119,8 @@ remove_from(struct params *p, const char *name, size_t n)
 		if (i < n && strcmp(p->text + it.name, name) == 0)
 			continue;
 		bytes = it.value + it.value_length + 1 - it.name;
-		memmove(p->text + length, p->text + it.name, bytes);
+		if (length != it.name)
+			memmove(p->text + length, p->text + it.name, bytes);
 		it.value -= it.name - length;
 		it.name = length;
 		p->list[kept++] = it;

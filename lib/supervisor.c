@@ -835,7 +835,7 @@ supervisor_candidate(char *root)
 	int taken;
 
 	setsid();
-	fd_close_from(0);
+	fd_close_from(1);
 	log_forget();
 	if (fd_open_std() == -1)
 		return 1;
@@ -851,6 +851,9 @@ supervisor_candidate(char *root)
 		return 1;
 	lease_init(&s.lease, s.account.run);
 	taken = lease_take(&s.lease, &why);
+	close(0); /* somebody waits for this end */
+	if (fd_open_std() == -1)
+		return 1;
 	if (taken != 1) {
 		if (taken == -1)
 			log_error("%s", why.text);

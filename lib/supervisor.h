@@ -19,8 +19,10 @@
 /*
  * To be run in a forked copy of a responder (with no loop and no children of
  * its own any more): lets go of every descriptor, makes a session, tries to
- * take the lease for that root directory, and serves if it gets it. Returns
- * the exit status; also when somebody else has the lease.
+ * take the lease for that root directory, and serves if it gets it. Descriptor
+ * 0 it keeps until that is decided, so that whoever forked it can wait for the
+ * end of a pipe. Returns the exit status; also when somebody else has the
+ * lease.
  */
 int supervisor_candidate(char *root);
 
