@@ -8,34 +8,19 @@
 #include "lib/fd.h"
 #include "lib/scoreboard.h"
 
-/* Real blocks under the whole page; returns 0 or -1 with errno. */
-static int
-allocate(int fd)
-{
-	static const char nothing[SCOREBOARD_SIZE];
-	int failed;
-
-	do
-		failed = posix_fallocate(fd, 0, SCOREBOARD_SIZE);
-	while (failed == EINTR);
-	if (failed == EINVAL || failed == EOPNOTSUPP || failed == ENODEV)
-		return fd_write_all(fd, nothing, sizeof nothing);
-	errno = failed;
-	return failed ? -1 : 0;
-}
-
 int
 scoreboard_new(int dir_fd, const char *name, struct problem *why)
 {
 	static const uint64_t magic = SCOREBOARD_MAGIC;
+	unsigned char page[SCOREBOARD_SIZE] = { 0 };
 	int fd = openat(dir_fd, name,
 	    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd == -1)
 		return problem_sys(why, "cannot create %s", name);
-	errno = EIO;
-	if (allocate(fd) == 0 &&
-	    pwrite(fd, &magic, sizeof magic, 0) == (ssize_t)sizeof magic)
+	/* Written, not only stretched: the blocks are there from now on. */
+	memcpy(page, &magic, sizeof magic);
+	if (fd_write_all(fd, page, sizeof page) == 0)
 		return fd;
 	problem_sys(why, "cannot allocate %s", name);
 	unlinkat(dir_fd, name, 0);
