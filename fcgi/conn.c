@@ -70,6 +70,7 @@ conn_forget(struct conn *c)
 	c->refusal = NULL;
 	c->discarded = 0;
 	c->expected = 0;
+	c->has_length = 0;
 	c->stray = 0;
 	c->mid_record = 0;
 	c->wrote = 0;
@@ -339,8 +340,8 @@ conn_params_end(struct conn *c)
 	}
 	length = params_get(&c->params, "CONTENT_LENGTH");
 	errno = 0;
-	if (length != NULL)
-		c->expected = strtoull(length, NULL, 10);
+	c->has_length = length != NULL;
+	c->expected = length != NULL ? strtoull(length, NULL, 10) : INT64_MAX;
 	if (errno != 0 || c->expected > INT64_MAX)
 		conn_refuse(c, 400, "bad-request",
 		    "the CONTENT_LENGTH is not a possible one");
@@ -362,12 +363,29 @@ conn_stdin(struct conn *c, const struct record *r)
 		    "the request's body cannot be stored: %s", strerror(errno));
 }
 
+/* mod_proxy_fcgi passes on a chunked upload without its length, which is known
+ * now (W-19). */
+static void
+conn_set_length(struct conn *c)
+{
+	char length[24];
+	int n = snprintf(
+	    length, sizeof length, "%llu", (unsigned long long)c->body.length);
+
+	if (c->body.length > 0 && params_set(&c->params, "CONTENT_LENGTH",
+				      length, (size_t)n) != PARAMS_OK)
+		conn_refuse(c, 431, "headers",
+		    "the request's headers are larger than mamayo accepts");
+}
+
 static void
 conn_stdin_end(struct conn *c, int64_t now)
 {
 	struct page page = { 0 };
 
-	if (!c->refused && c->body.length != c->expected)
+	if (!c->refused && !c->has_length)
+		conn_set_length(c);
+	else if (!c->refused && c->body.length != c->expected)
 		conn_refuse(c, 400, "bad-request",
 		    "the request's body is shorter than its CONTENT_LENGTH");
 	c->state = CONN_WHOLE;
