@@ -79,7 +79,8 @@ struct conn {
 	struct params params;
 	struct buf pairs; /* PARAMS not parsed yet */
 	size_t discarded;
-	uint64_t expected; /* CONTENT_LENGTH */
+	int has_length;    /* CONTENT_LENGTH was sent */
+	uint64_t expected; /* its value */
 	struct body body;
 
 	/* the answer */
