@@ -622,6 +622,10 @@ START_TEST(test_a_signal_is_told_once_a_turn_however_often_it_came)
 	turn(5000);
 	ck_assert_int_eq(caught, 2);
 	ck_assert_int_eq(caught_there, 1);
+	raise(SIGUSR2);
+	turn(5000);
+	ck_assert_int_eq(caught, 2); /* what was told is not told again */
+	ck_assert_int_eq(caught_there, 2);
 	stop();
 }
 END_TEST

@@ -156,6 +156,12 @@ START_TEST(test_a_link_or_a_pipe_in_a_files_place_is_replaced_not_followed)
 	scene_read("precious", text, sizeof text);
 	ck_assert_str_eq(text, "precious");
 
+	/* even one that leads to the very same text: it can change later */
+	ck_assert_int_eq(rename(name, "copy"), 0);
+	ck_assert_int_eq(symlink("../copy", name), 0);
+	free(unpack());
+	complete(path);
+
 	ck_assert_int_eq(unlink(name), 0);
 	ck_assert_int_eq(mkfifo(name, 0600), 0);
 	free(unpack());
