@@ -306,15 +306,20 @@ def one_line(error):
     return (type(error).__name__ + (": " + text if text else ""))[:TEXT_MOST]
 
 
-def where(error):
-    """The last place in the application's own files."""
-    tb, place = error.__traceback__, "while it was imported"
+def place(error):
+    """The last file of the application's own, and the line; or None."""
+    tb, found = error.__traceback__, None
     while tb is not None:
         name = tb.tb_frame.f_code.co_filename
         if name.startswith(os.getcwd() + os.sep):
-            place = "%s, line %d" % (os.path.relpath(name), tb.tb_lineno)
+            found = os.path.relpath(name), tb.tb_lineno
         tb = tb.tb_next
-    return place
+    return found
+
+
+def where(error):
+    found = place(error)
+    return "%s, line %d" % found if found else "when it was imported"
 
 
 def running():
@@ -354,7 +359,7 @@ def old_syntax(line, message):
     import re
     return bool(
         re.search(r"call to '(print|exec)'", message)
-        or re.match(r"print\s+[^(=\s]|print\s*>>|exec\s+['\"]", line)
+        or re.match(r"print\s+[^(=\s]|exec\s+['\"]", line)
         or re.match(r"except\s+[\w.]+\s*,\s*\w+\s*:", line)
         or re.match(r"except\s*\(.*\)\s*,\s*\w+\s*:", line)
         or re.match(r"raise\s+[\w.]+\s*,\s*['\"\w]", line)
@@ -411,10 +416,11 @@ def how_to_install(top):
 
 
 def shadow(error):
-    """A file of the application that hides a module of the same name."""
-    top = (getattr(error, "name", None) or "").partition(".")[0]
-    path = os.path.join(os.getcwd(), top + ".py")
-    if not (isinstance(error, ImportError) and top and os.path.exists(path)):
+    """A file of the application that hides the module which it wants."""
+    file = (place(error) or ("",))[0]
+    top = file[:-len(".py")]
+    if not (isinstance(error, ImportError) and top
+            and error.name in (None, top)):
         return ""
     from importlib.machinery import PathFinder
     spec = PathFinder.find_spec(top, sys.path[1:])

@@ -187,13 +187,13 @@ class Worker:
             "wsgi.file_wrapper": FileWrapper,
             "mamayo.app": name,
         }
+
+    def start(self, options):
+        """Imports the application, and tells how that went."""
         if options.get("environ") == "1":
             self.constants = dict(self.hear_environ(), **self.constants)
-
-    def start(self, entry):
-        """Imports the application, and tells how that went."""
         try:
-            self.application, found, why = find(entry)
+            self.application, found, why = find(options.get("entry"))
         except Failed as failed:
             log("the application cannot start: %s%s" % (
                 failed.text, failed.detail and "\n" + failed.detail))
@@ -452,8 +452,8 @@ def main():
     for fd in (CONTROL, QUEUE):
         os.set_inheritable(fd, False)
     worker = Worker(name, options)
-    worker.start(options.get("entry"))
     try:
+        worker.start(options)
         worker.serve()
     finally:
         worker.control.detach()  # open until the process ends
