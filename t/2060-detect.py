@@ -433,7 +433,7 @@ def _():
 @test("something that cannot be called")
 def _():
     for value in ("None", "5", "'app'", "[]", "object()"):
-        failed("callable", ["wsgi:application is of type ", "cannot be called"],
+        failed("callable", ["wsgi:application is of type ", "be called"],
                {"wsgi.py": "application = %s\n" % value})
     failed("callable", ["app:create_app() is of type NoneType"],
            {"app.py": "def create_app():\n    pass\n"})
