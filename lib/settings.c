@@ -1,18 +1,11 @@
 #include "config.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "lib/fd.h"
-#include "lib/log.h"
+#include "lib/jsonfile.h"
 #include "lib/machine.h"
 #include "lib/settings.h"
 #include "lib/xalloc.h"
@@ -234,14 +227,16 @@ static const struct setting table[] = {
 
 /* A file while it is read. */
 struct reader {
-	const char *path;
-	const char *text; /* of length bytes */
-	size_t length;
+	struct jsonfile file;
 	enum where where; /* whose file it is */
 	struct app_settings *app;
 	struct account_settings *account; /* NULL in an app's file */
 	struct problem *why;
 };
+
+/* The sentence about a key. Always -1. */
+#define complain(r, parent, key, ...) \
+	jsonfile_complain(&(r)->file, (r)->why, parent, key, __VA_ARGS__)
 
 static void *
 place(const struct setting *s, struct app_settings *app,
@@ -312,119 +307,6 @@ app_settings_copy(struct app_settings *to, const struct app_settings *from)
 	to->python = from->python == NULL ? NULL : xstrdup(from->python);
 	to->env = names_copy(from->env);
 	to->environ_ = names_copy(from->environ_);
-}
-
-/* Is the string literal at text, quotes included, this key? */
-static int
-literal_is(const char *text, size_t n, const char *key)
-{
-	json_t *literal = json_loadb(text, n, JSON_DECODE_ANY, NULL);
-	const char *value = json_string_value(literal);
-	int same = value != NULL && strcmp(value, key) == 0;
-
-	json_decref(literal);
-	return same;
-}
-
-/* Bytes of the string literal at text, which is whole. */
-static size_t
-literal_length(const char *text)
-{
-	size_t n = 1;
-
-	while (text[n] != '"')
-		n += text[n] == '\\' ? 2 : 1;
-	return n + 1;
-}
-
-/*
- * The line where a key stands: at the top if parent is NULL, else in the
- * object with that name. The text has been parsed, so only a key has a colon
- * behind it.
- */
-static int
-line_of(const struct reader *r, const char *parent, const char *key)
-{
-	const char *c, *end = r->text + r->length, *after;
-	int line = 1, depth = 0, in_parent = parent == NULL;
-	size_t n;
-
-	for (c = r->text; c < end; c++) {
-		if (*c == '\n')
-			line++;
-		else if (*c == '{' || *c == '[')
-			depth++;
-		else if (*c == '}' || *c == ']')
-			depth--;
-		if (*c != '"')
-			continue;
-		n = literal_length(c);
-		after = c + n;
-		while (after < end && strchr(" \t\r\n", *after) != NULL)
-			after++;
-		if (after < end && *after == ':') {
-			if (depth == (parent == NULL ? 1 : 2) && in_parent &&
-			    literal_is(c, n, key))
-				return line;
-			if (depth == 1 && parent != NULL)
-				in_parent = literal_is(c, n, parent);
-		}
-		c += n - 1;
-	}
-	return 1;
-}
-
-/* Of a long path the end says which file it is. */
-static int
-fail(const struct reader *r, int line, int column, const char *sentence)
-{
-	size_t n = strlen(r->path), most = 200;
-	char shown[400];
-	const char *cut = n > most ? "..." : "";
-	const char *path = n > most ? r->path + n - most : r->path;
-
-	log_escape(shown, sizeof shown, sentence, strlen(sentence));
-	if (line == 0)
-		return problem_set(r->why, "%s%s: %s", cut, path, shown);
-	if (column == 0)
-		return problem_set(
-		    r->why, "%s%s:%d: %s", cut, path, line, shown);
-	return problem_set(
-	    r->why, "%s%s:%d:%d: %s", cut, path, line, column, shown);
-}
-
-/* "PATH:LINE: "KEY" and the rest". Always -1. */
-__attribute__((format(printf, 4, 5))) static int
-complain(const struct reader *r, const char *parent, const char *key,
-    const char *fmt, ...)
-{
-	char said[256], sentence[400];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(said, sizeof said, fmt, ap);
-	va_end(ap);
-	snprintf(sentence, sizeof sentence, "\"%s%s%.60s\" %s",
-	    parent == NULL ? "" : parent, parent == NULL ? "" : ".", key, said);
-	return fail(r, line_of(r, parent, key), 0, sentence);
-}
-
-/* A value in a sentence, short. */
-static const char *
-shown(const json_t *value, char *out, size_t size)
-{
-	char *text;
-
-	if (json_is_object(value))
-		return "an object";
-	if (json_is_array(value))
-		return "a list";
-	text = json_dumps(value, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-	if (text == NULL)
-		return "something else";
-	snprintf(out, size, "%.40s%s", text, strlen(text) > 40 ? "..." : "");
-	free(text);
-	return out;
 }
 
 static size_t
@@ -549,7 +431,7 @@ read_names(
 	if (!json_is_object(object))
 		return complain(r, NULL, s->key,
 		    "must be an object such as {\"NAME\": \"value\"}, not %s",
-		    shown(object, out, sizeof out));
+		    jsonfile_value(object, out, sizeof out));
 	if (json_object_size(object) > NAMES_MOST)
 		return complain(r, NULL, s->key,
 		    "must have at most %d names, not %zu", NAMES_MOST,
@@ -565,7 +447,7 @@ read_names(
 		if (!json_is_string(value))
 			return complain(r, s->key, name,
 			    "must be a string, not %s",
-			    shown(value, out, sizeof out));
+			    jsonfile_value(value, out, sizeof out));
 		names_put(to, &n, name, json_string_value(value));
 	}
 	if (n > 1)
@@ -586,7 +468,8 @@ read_value(const struct reader *r, const struct setting *s, const char *parent,
 	case TEXT:
 		if (text == NULL || !s->accepts(text))
 			return complain(r, parent, key, "must be %s, not %s",
-			    s->expected, shown(value, out, sizeof out));
+			    s->expected,
+			    jsonfile_value(value, out, sizeof out));
 		free(*(char **)to);
 		*(char **)to = xstrdup(text);
 		return 0;
@@ -595,14 +478,15 @@ read_value(const struct reader *r, const struct setting *s, const char *parent,
 		    number > s->most)
 			return complain(r, parent, key,
 			    "must be a whole number from %d to %d, not %s",
-			    s->least, s->most, shown(value, out, sizeof out));
+			    s->least, s->most,
+			    jsonfile_value(value, out, sizeof out));
 		*(int *)to = (int)number;
 		return 0;
 	case TRUTH:
 		if (!json_is_boolean(value))
 			return complain(r, parent, key,
 			    "must be true or false, not %s",
-			    shown(value, out, sizeof out));
+			    jsonfile_value(value, out, sizeof out));
 		*(int *)to = json_is_true(value);
 		return 0;
 	case NAMES:
@@ -632,7 +516,7 @@ read_key(
 			return complain(r, parent, key,
 			    "must be an object such as {\"%s\": %d}, not %s",
 			    part + n + 1, s->least,
-			    shown(value, out, sizeof out));
+			    jsonfile_value(value, out, sizeof out));
 		json_object_foreach(value, inner,
 		    inner_value) if (read_key(r, key, inner, inner_value) ==
 				     -1) return -1;
@@ -644,10 +528,10 @@ read_key(
 /* The two may come from two files; where only the least is set, the most
  * follows it. */
 static int
-check_workers(const struct reader *r, json_t *root)
+check_workers(const struct reader *r)
 {
+	json_t *written = json_object_get(r->file.root, "workers");
 	struct app_settings *app = r->app;
-	const char *key = "max";
 
 	if (app->workers_max == 0) {
 		if (app->workers_min > settings_workers_default())
@@ -656,109 +540,30 @@ check_workers(const struct reader *r, json_t *root)
 	}
 	if (app->workers_min <= app->workers_max)
 		return 0;
-	if (json_object_get(json_object_get(root, "workers"), key) == NULL)
+	if (json_object_get(written, "max") == NULL)
 		return complain(r, "workers", "min",
 		    "must be at most \"workers.max\", which is %d, not %d",
 		    app->workers_max, app->workers_min);
-	return complain(r, "workers", key,
+	return complain(r, "workers", "max",
 	    "must be at least \"workers.min\", which is %d, not %d",
 	    app->workers_min, app->workers_max);
 }
 
-static int
-read_text(struct reader *r)
-{
-	json_error_t error;
-	json_t *root, *value;
-	const char *key;
-	int result = 0;
-
-	if (r->length >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0) {
-		r->text += 3; /* the mark some editors put before UTF-8 */
-		r->length -= 3;
-	}
-	root = json_loadb(r->text, r->length, JSON_REJECT_DUPLICATES, &error);
-	if (root == NULL)
-		return fail(r, error.line, error.column, error.text);
-	if (!json_is_object(root))
-		result = fail(r, 1, 0,
-		    "there must be one object, such as {\"timeout\": 60}");
-	else
-		json_object_foreach(root, key,
-		    value) if ((result = read_key(r, NULL, key, value)) ==
-			       -1) break;
-	if (result == 0)
-		result = check_workers(r, root);
-	json_decref(root);
-	return result;
-}
-
-/* All bytes of a file, at most SETTINGS_FILE_MOST. NULL with errno. */
-static char *
-read_all(int fd, size_t *length)
-{
-	char *text = malloc(SETTINGS_FILE_MOST + 1);
-	ssize_t n;
-
-	if (text == NULL)
-		return NULL;
-	for (*length = 0; *length <= SETTINGS_FILE_MOST; *length += (size_t)n) {
-		n = read(fd, text + *length, SETTINGS_FILE_MOST + 1 - *length);
-		if (n == 0)
-			return text;
-		if (n == -1) {
-			if (errno == EINTR) {
-				n = 0;
-				continue;
-			}
-			free(text);
-			return NULL;
-		}
-	}
-	free(text);
-	errno = EFBIG;
-	return NULL;
-}
-
-static int
-read_open_file(struct reader *r, int fd)
-{
-	struct stat st;
-	char *text;
-	int result;
-
-	if (fstat(fd, &st) == -1)
-		return fail(r, 0, 0, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return fail(r, 0, 0, "this is not a regular file");
-	text = read_all(fd, &r->length);
-	if (text == NULL && errno == EFBIG)
-		return fail(r, 0, 0, "the file is larger than 1 MiB");
-	if (text == NULL)
-		return fail(r, 0, 0, strerror(errno));
-	r->text = text;
-	result = read_text(r);
-	free(text);
-	return result;
-}
-
 /* 0, 1 if there is no file, or -1. */
 static int
-read_file(struct reader *r)
+read_file(struct reader *r, const char *path)
 {
-	int fd, result;
+	const char *key;
+	json_t *value;
+	int result = jsonfile_read(&r->file, path, SETTINGS_FILE_MOST, r->why);
 
-	fd = open(r->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1) {
-		if (errno == ENOENT || errno == ENOTDIR)
-			return 1;
-		if (errno == ELOOP || errno == EMLINK)
-			return fail(r, 0, 0,
-			    "this is a symbolic link, which is not followed");
-		return fail(r, 0, 0, strerror(errno));
-	}
-	result = read_open_file(r, fd);
-	fd_close(&fd);
+	if (result != 0)
+		return result;
+	json_object_foreach(r->file.root, key,
+	    value) if ((result = read_key(r, NULL, key, value)) == -1) break;
+	if (result == 0)
+		result = check_workers(r);
+	jsonfile_release(&r->file);
 	return result;
 }
 
@@ -767,13 +572,13 @@ account_settings_read(
     const char *path, struct account_settings *out, struct problem *why)
 {
 	struct account_settings made;
-	struct reader r = { .path = path, .where = ACCOUNT, .why = why };
+	struct reader r = { .where = ACCOUNT, .why = why };
 	int result;
 
 	account_settings_init(&made);
 	r.app = &made.app;
 	r.account = &made;
-	result = read_file(&r);
+	result = read_file(&r, path);
 	if (result == -1) {
 		account_settings_release(&made);
 		return -1;
@@ -788,12 +593,12 @@ app_settings_read(const char *path, const struct account_settings *account,
     struct app_settings *out, struct problem *why)
 {
 	struct app_settings made;
-	struct reader r = { .path = path, .where = APP, .why = why };
+	struct reader r = { .where = APP, .why = why };
 	int result;
 
 	app_settings_copy(&made, &account->app);
 	r.app = &made;
-	result = read_file(&r);
+	result = read_file(&r, path);
 	if (result == -1) {
 		app_settings_release(&made);
 		return -1;

@@ -624,7 +624,7 @@ START_TEST(test_a_file_is_read_up_to_its_limit)
 	ck_assert_int_eq(app.idle, 3);
 	text[SETTINGS_FILE_MOST] = ' ';
 	text[SETTINGS_FILE_MOST + 1] = '\0';
-	WRONG(text, "app.json: the file is larger than 1 MiB");
+	WRONG(text, "app.json: the file is larger than 1048576 bytes");
 	free(text);
 	end();
 }

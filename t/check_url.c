@@ -379,13 +379,17 @@ START_TEST(test_an_empty_base_that_was_set_means_the_root)
 }
 END_TEST
 
-START_TEST(test_a_program_without_a_name_has_no_base)
+START_TEST(test_a_program_may_have_any_name_or_none)
 {
 	static const struct row row = { "no name", "/sub/m.fcgi", NULL,
 		"/sub/m.fcgi/x", "", "/sub/m.fcgi/x" };
+	static const struct row rewritten = { "rewritten", "/serve", "/blog/x",
+		"/blog/x", "/blog", "/x" };
 	static const struct row last = { "empty last part", "/sub/", NULL,
 		"/sub/x", "", "/sub/x" };
 
+	/* a program of any name, behind a rewrite to its PATH_INFO */
+	check_with(&rewritten, "serve", "/blog");
 	check_with(&row, NULL, NULL);
 	check_with(&row, "", NULL);
 	check_with(&last, "", NULL);
@@ -688,5 +692,5 @@ SUITE("url", test_every_server_and_rule_gives_the_path_that_was_asked_for,
     test_a_path_that_is_not_below_the_base_is_taken_from_the_names,
     test_a_base_that_was_set_counts_more_than_what_is_found,
     test_an_empty_base_that_was_set_means_the_root,
-    test_a_program_without_a_name_has_no_base, test_very_long_paths_are_handled,
+    test_a_program_may_have_any_name_or_none, test_very_long_paths_are_handled,
     test_agrees_with_a_slow_and_obvious_reading);
