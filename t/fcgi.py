@@ -7,8 +7,10 @@ for anything that FastCGI 1.0 does not allow (rows F-19 and F-20): output after
 the end of a stream, a stream that is not closed, text on STDERR, a foreign
 request id, bytes after END_REQUEST.
 """
+import fcntl
 import socket
 import struct
+import termios
 import threading
 import time
 
@@ -254,6 +256,18 @@ class Connection:
         for i in range(0, len(data), size):
             self.socket.sendall(data[i:i + size])
 
+    def taken(self, seconds=LIMIT):
+        """Waits until the other side has read all that was sent (AF_UNIX on
+        Linux): what is sent next, it will read on its own."""
+        end = time.monotonic() + seconds
+        while True:
+            left = fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0" * 4)
+            if left == b"\0" * 4:
+                return
+            if time.monotonic() > end:
+                raise AssertionError("nobody reads what was sent")
+            time.sleep(0.0002)
+
     def _fill(self, n):
         """Until n bytes are there. False at end-of-file."""
         while len(self.got) < n:
@@ -336,6 +350,34 @@ class Connection:
         elif self.got:
             raise ProtocolError("bytes after END_REQUEST: %r" % self.got)
         return Answer(text, app_status, protocol_status, beats)
+
+    def end_of(self, id=1):
+        """Reads up to the END_REQUEST of an aborted or refused request ->
+        (appStatus, protocolStatus); output before it does not matter."""
+        while True:
+            got = self.record()
+            if got is None:
+                raise Cut(b"")
+            kind, its_id, content = got
+            if its_id != id or kind not in (STDOUT, STDERR, END):
+                raise ProtocolError("record %r" % (got,))
+            if kind == END:
+                return struct.unpack(">IB", content[:5])
+
+    def silent(self, seconds):
+        """Whether nothing comes for so long (and the connection lives)."""
+        if self.got:
+            return False
+        before = self.socket.gettimeout()
+        self.socket.settimeout(seconds)
+        try:
+            some = self.socket.recv(65536)
+        except socket.timeout:
+            return True
+        finally:
+            self.socket.settimeout(before)
+        self.got += some
+        return False
 
     def expect_end(self):
         """Nothing but end-of-file comes any more."""

@@ -189,10 +189,9 @@ class Lighttpd(Server):
             '"/srv/mamayo"': '"%s"' % self.m.root,
             "/run/lighttpd/mamayo.sock": self.path("mamayo.sock"),
         }
-        if self.most != 1:
+        if self.most != 1:  # all at once, when it starts
+            replaced['"min-procs" => 0'] = '"min-procs" => %d' % self.most
             replaced['"max-procs" => 1'] = '"max-procs" => %d' % self.most
-            replaced['"max-load-per-proc" => 10000'] = (
-                '"max-load-per-proc" => 1')
         self.write("mamayo.conf", example("lighttpd.conf", replaced))
         main = self.write("lighttpd.conf", """\
 server.document-root = "%(dir)s/www"

@@ -1,0 +1,192 @@
+"""Many at once: idle connections, peers that do not read, storms of signals
+(R-IDLE1, R-SIG1, R-VUL1, faults 79, 82)."""
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import fcgi
+from harness import equal, run, test, within
+from mamayo import Mamayo, Process
+
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+m = Mamayo(workers={"max": 2})
+m.app("blog")
+m.app("narrow", workers={"max": 1}, queue=100)
+m.start()
+
+
+def works():
+    equal(m.text("/blog/unread"), "did not look")
+
+
+def rss(pid):
+    return int(Process(pid).read("statm").split()[1]) * 4
+
+
+def typical(count=50):
+    """The median of so many requests, in seconds."""
+    times = []
+    for _ in range(count):
+        before = time.monotonic()
+        works()
+        times.append(time.monotonic() - before)
+    return sorted(times)[count // 2]
+
+
+@test("R-IDLE1 1000 idle or half-open connections cost a request nothing")
+def _():
+    works()
+    whole = fcgi.request("/blog/unread")
+    idle = []
+    for i in range(1000):
+        c = m.connect()
+        if i % 2:
+            c.send(whole[:i % len(whole)])
+        idle.append(c)
+    assert typical() < 0.1
+    for c in idle:
+        c.close()
+    assert typical() < 0.1
+
+
+@test("R-IDLE1 1000 kept connections that do not close cost nothing")
+def _():
+    kept = []
+    for i in range(1000):
+        c = m.connect()
+        c.send(fcgi.request("/nobody/", keep=True))
+        equal(c.answer(keep=True).status, 404)
+        kept.append(c)
+    assert typical() < 0.1
+    kept[500].send(fcgi.request("/blog/unread", keep=True))
+    equal(kept[500].answer(keep=True).status, 200)
+    for c in kept:
+        c.close()
+
+
+@test("R-IDLE1 1000 peers that do not hang up after their answer neither")
+def _():
+    held = []
+    for i in range(1000):
+        c = m.connect()
+        c.send(fcgi.request("/nobody/"))
+        c.answer()
+        held.append(c)
+    assert typical() < 0.1
+    for c in held:
+        c.close()
+    # and the responder has let go of all of them
+    within(10, lambda: len(Process(m.responders[0]).descriptors()) < 60,
+           "closed descriptors")
+
+
+@test("R-VUL1 2000 connections at once are all served")
+def _():
+    connections = [m.connect() for _ in range(2000)]
+    for c in connections:
+        c.send(fcgi.request("/nobody/"))
+    for c in connections:
+        equal(c.answer().status, 404)
+        c.close()
+    works()
+
+
+@test("peers that do not read make it hold little, and block nobody")
+def _():
+    pid = m.responders[0]
+    works()
+    before = rss(pid)
+    slow = []
+    for i in range(2):  # each holds a worker: there are two
+        c = m.connect()
+        c.send(fcgi.request("/blog/download?size=100000000&name=slow%d" % i))
+        slow.append(c)
+    for c in slow:
+        assert c.output()
+    equal(m.get("/narrow/unread").status, 200)
+    grown = rss(pid) - before
+    assert grown < 4000, "%d KiB more" % grown
+    # one reads the rest, the other one leaves
+    size = 0
+    while True:
+        some = slow[0].output()
+        if not some:
+            break
+        size += len(some)
+    assert size > 99000000, size
+    for c in slow:
+        c.close()
+    within(20, lambda: "closed slow1" in m.journal(), "close() of slow1")
+    works()
+
+
+@test("of 300 requests for one slow worker 101 wait, the others get 503")
+def _():
+    waiting = []
+    for i in range(300):
+        c = m.connect()
+        c.send(fcgi.request("/narrow/gate?name=wait"))
+        waiting.append(c)
+    refused = []
+    within(20, lambda: any(w.startswith("started wait")
+                           for w in m.journal()))
+    works()  # other applications are not concerned
+    for c in waiting:
+        c.socket.settimeout(0.001)
+        if not c.silent(0.001):
+            refused.append(c)
+    for c in waiting:
+        c.socket.settimeout(20)
+    open(os.path.join(m.dir, "wait"), "w").close()
+    answers = [c.answer() for c in waiting]
+    for c in waiting:
+        c.close()
+    served = [a for a in answers if a.status == 200]
+    equal(len(served), 101)  # queue + workers.max
+    equal({(a.status, a.error) for a in answers if a.status != 200},
+          {(503, "queue-full")})
+    assert all(a.header("Retry-After") for a in answers if a.status != 200)
+    equal(len(refused), 199, "answered at once")
+
+
+@test("R-SIG1 a storm of signals changes no request")
+def _():
+    works()
+    pids = [m.responders[0], m.supervisor()]
+    storm = subprocess.Popen([sys.executable, "-c", """
+import os, signal, sys
+pids = [int(p) for p in sys.argv[1:]]
+signals = [signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1, signal.SIGWINCH,
+           signal.SIGPIPE, signal.SIGALRM, signal.SIGUSR2]
+while True:
+    for p in pids:
+        for s in signals:
+            os.kill(p, s)
+"""] + [str(p) for p in pids], stderr=subprocess.DEVNULL)
+    try:
+        body = b"0123456789" * 1000
+        with m.connect() as c:
+            for i in range(1500):
+                if i % 10 == 0:
+                    c.send(fcgi.request("/blog/echo", "POST", body,
+                                        keep=True))
+                    equal(c.answer(keep=True).body == body, True)
+                else:
+                    c.send(fcgi.request("/blog/unread", keep=True))
+                    equal(c.answer(keep=True).body, b"did not look")
+        for _ in range(200):
+            works()
+        equal(storm.poll(), None, "the storm's end")
+    finally:
+        storm.send_signal(signal.SIGKILL)
+        storm.wait()
+    assert all(Process(p).state not in "ZX" for p in pids)
+    equal(m.supervisor(), pids[1])
+
+
+run()
