@@ -102,6 +102,15 @@ exchange_alone(const struct exchange *ex)
 	return since + ex->queue->timeout + EXCHANGE_ALONE;
 }
 
+/* When Apache is to hear from us, if the worker stays silent. */
+static int64_t
+exchange_next_beat(const struct exchange *ex)
+{
+	int64_t since = ex->beat > ex->touched ? ex->beat : ex->touched;
+
+	return since + ex->rules->heartbeat;
+}
+
 /* When something has to be done about a request that is silent. */
 static void
 exchange_arm(struct exchange *ex, int64_t now)
@@ -114,8 +123,8 @@ exchange_arm(struct exchange *ex, int64_t now)
 		at = ex->not_after + EXCHANGE_GRACE;
 	else
 		at = exchange_alone(ex);
-	if (ex->has_heartbeat && at > ex->beat + ex->rules->heartbeat)
-		at = ex->beat + ex->rules->heartbeat;
+	if (ex->has_heartbeat && at > exchange_next_beat(ex))
+		at = exchange_next_beat(ex);
 	if (at <= now)
 		at = now + 1000;
 	(void)loop_timer(ex->rules->loop, &ex->timer, at);
@@ -430,9 +439,8 @@ exchange_due(struct timer *t, int64_t now)
 	    (struct exchange *)((char *)t - offsetof(struct exchange, timer));
 	struct exchange_rules *rules = ex->rules;
 
-	if (ex->has_heartbeat && now - ex->beat >= rules->heartbeat) {
-		if (now - ex->touched >= rules->heartbeat)
-			conn_heartbeat(ex->conn);
+	if (ex->has_heartbeat && now >= exchange_next_beat(ex)) {
+		conn_heartbeat(ex->conn);
 		ex->beat = now;
 	}
 	if (ex->state == EXCHANGE_WAITING && now >= exchange_patience(ex)) {

@@ -71,7 +71,7 @@ struct exchange {
 	uint64_t counter;
 	int64_t arrived, not_after;
 	int64_t touched; /* when the worker last wrote, or it was handed over */
-	int64_t beat;    /* when a heartbeat was last thought of */
+	int64_t beat;    /* when a heartbeat was last sent */
 	struct url url;  /* where it goes, parsed once by the responder */
 	int has_url;
 	int has_looked;  /* the directories were looked at because of it */
