@@ -141,7 +141,7 @@ START_TEST(test_each_limit_holds_at_and_above_it)
 {
 	static char text[PARAMS_VALUE_MOST + 1];
 	struct params p;
-	char name[8];
+	char name[16];
 	int i;
 
 	memset(text, 'x', sizeof text);
@@ -512,7 +512,7 @@ END_TEST
 START_TEST(test_a_full_list_that_lacks_something_is_too_much)
 {
 	struct params p;
-	char name[8];
+	char name[16];
 
 	params_init(&p);
 	for (int i = 0; i < PARAMS_COUNT_MOST; i++) {
