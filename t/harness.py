@@ -7,7 +7,8 @@
 
     run()
 
-A test fails by raising; Skip("why") skips it. `python3 t/1000-x.py WORD` runs
+A test fails by raising; Skip("why") skips it. A text that it returns is added
+to its line of the report. `python3 t/1000-x.py WORD` runs
 only the tests whose title contains WORD.
 """
 import os
@@ -71,7 +72,7 @@ def run():
     for number, (title, function) in enumerate(chosen, 1):
         title = title.replace("#", "")
         try:
-            function()
+            remark = function()
         except Skip as why:
             print("ok %d - %s # SKIP %s" % (number, title, why))
         except Exception:
@@ -80,7 +81,8 @@ def run():
             for line in traceback.format_exc().rstrip().split("\n"):
                 print("# " + line)
         else:
-            print("ok %d - %s" % (number, title))
+            print("ok %d - %s%s" % (number, title,
+                                    ": " + remark if remark else ""))
         sys.stdout.flush()
     for function in reversed(_cleanups):
         try:
