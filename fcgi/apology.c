@@ -55,9 +55,9 @@ apology_page(
 	    status, code, escaped);
 }
 
-void
+int
 apology_serve(
-    int status, const char *code, const char *text, int (*is_mended)(void))
+    int status, const char *code, const char *text, int (*is_outdated)(void))
 {
 	char page[APOLOGY_MOST];
 	int n = apology_page(page, sizeof page, status, code, text);
@@ -68,15 +68,18 @@ apology_serve(
 	if (FCGX_IsCGI()) {
 		fwrite(page, 1, (size_t)n, stdout);
 		fflush(stdout);
-		return;
+		return 1;
 	}
 	if (FCGX_Init() != 0 ||
 	    FCGX_InitRequest(&request, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
-		return;
+		return 1;
 	while (FCGX_Accept_r(&request) == 0) {
 		FCGX_PutStr(page, n, request.out);
 		FCGX_Finish_r(&request);
-		if (is_mended != NULL && is_mended())
-			return;
+		if (is_outdated != NULL && is_outdated()) {
+			FCGX_Free(&request, 1); /* a kept connection */
+			return 0;
+		}
 	}
+	return 1;
 }

@@ -11,11 +11,12 @@
  * the responder on purpose: what is broken there cannot break this. Answers
  * FastCGI (descriptor 0 is a listening socket) and CGI alike.
  *
- * After each answer is_mended(), unless NULL, is asked whether the reason has
- * gone; then this returns, so that the web server starts a process that
- * serves. Returns also when it is told to stop (SIGTERM, SIGUSR1).
+ * After each answer is_outdated(), unless NULL, is asked whether the reason
+ * has gone or changed; then this returns 0, and whoever called it goes on with
+ * the same socket, so that no request in its backlog is lost. Returns 1 when
+ * it is over: told to stop (SIGTERM, SIGUSR1), or CGI.
  */
-void apology_serve(
-    int status, const char *code, const char *text, int (*is_mended)(void));
+int apology_serve(
+    int status, const char *code, const char *text, int (*is_outdated)(void));
 
 #endif

@@ -30,15 +30,19 @@ normalise(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+static struct problem refused; /* why mamayo does not serve at the moment */
+
+/* Has the reason gone, or given way to another one? */
 static int
-is_mended(void)
+is_outdated(void)
 {
 	struct account account;
 	struct problem why;
 	int result;
 
 	account_init(&account);
-	result = account_open(&account, &why) == 0;
+	result = account_open(&account, &why) == 0 ||
+		 strcmp(why.text, refused.text) != 0;
 	account_release(&account);
 	return result;
 }
@@ -52,16 +56,17 @@ respond(void)
 		.program = command_program,
 		.listener = { 0 },
 		.nlisteners = 1 };
-	struct problem why;
-	int status;
+	int status, is_over;
 
 	fd_close_from(3); /* the web server's own, leaked */
 	account_init(&account);
-	if (account_open(&account, &why) == -1) {
-		fprintf(stderr, "mamayo: %s\n", why.text);
-		apology_serve(500, "refused", why.text, is_mended);
+	while (account_open(&account, &refused) == -1) {
 		account_release(&account);
-		return 0;
+		fprintf(stderr, "mamayo: %s\n", refused.text);
+		is_over =
+		    apology_serve(500, "refused", refused.text, is_outdated);
+		if (is_over)
+			return 0;
 	}
 	fd_raise_limit();
 	log_role("responder");
@@ -85,7 +90,7 @@ main(int argc, char **argv)
 	if (argc < 2 && !FCGX_IsCGI() && listen_is(0))
 		return respond();
 	if (argc < 2 && getenv("GATEWAY_INTERFACE") != NULL) {
-		apology_serve(500, "refused",
+		(void)apology_serve(500, "refused",
 		    "the web server started mamayo as a CGI program, and it "
 		    "serves as a FastCGI program only: in Apache this file "
 		    "needs the handler fcgid-script, as the .htaccess that "

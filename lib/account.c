@@ -127,13 +127,22 @@ account_no_root(struct account *a, struct problem *why)
 	    a->user, a->root, strerror(error), a->user);
 }
 
+static int
+account_foreign(const char *path, uid_t owner, struct problem *why)
+{
+	return problem_set(why,
+	    "%s belongs to another user (uid %ld); remove it, mamayo makes its "
+	    "own",
+	    path, (long)owner);
+}
+
 /* One directory of ours: made if missing, checked by its descriptor. */
 static int
 account_directory(struct account *a, const char *path, mode_t mode,
     int must_be_own, struct problem *why)
 {
 	struct stat st;
-	int fd;
+	int fd, error;
 
 	if (mkdir(path, mode) == -1 && errno != EEXIST)
 		return account_no_root(a, why);
@@ -145,6 +154,11 @@ account_directory(struct account *a, const char *path, mode_t mode,
 			    "%s is not a directory (or is a symbolic link); "
 			    "remove it, mamayo makes its own",
 			    path);
+		error = errno;
+		if (must_be_own && lstat(path, &st) == 0 &&
+		    st.st_uid != geteuid())
+			return account_foreign(path, st.st_uid, why);
+		errno = error;
 		return account_no_root(a, why);
 	}
 	if (fstat(fd, &st) == -1) {
@@ -152,10 +166,7 @@ account_directory(struct account *a, const char *path, mode_t mode,
 		goto fail;
 	}
 	if (must_be_own && st.st_uid != geteuid()) {
-		problem_set(why,
-		    "%s belongs to another user (uid %ld); remove it, mamayo "
-		    "makes its own",
-		    path, (long)st.st_uid);
+		account_foreign(path, st.st_uid, why);
 		goto fail;
 	}
 	if (st.st_mode & S_IWOTH) {

@@ -344,7 +344,7 @@ def listen(path):
 
 
 def open_socket(path):
-    """FCGX_OpenSocket -> (exit status, what it printed)."""
+    """FCGX_OpenSocket -> (what the program printed, exit status)."""
     p = m.popen([RESPONDER, path], stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL)
     return p.communicate()[0].decode(), p.returncode
@@ -393,6 +393,26 @@ def _():
     if text == "cloexec 1\nmode 600\n":
         return NOT_SHOWN
     return "FCGX_OpenSocket's is not: " + ", ".join(text.split("\n")[:2])
+
+
+@test("an address of IPv6 is listened on, if the machine has any")
+def _():
+    with socket.socket(socket.AF_INET6) as s:
+        try:
+            s.bind(("::1", 0))
+        except OSError:
+            address = None
+        else:
+            address = "tcp:[::1]:%d" % s.getsockname()[1]
+    if address:
+        other = Mamayo()
+        other.app("blog")
+        other.listen(address)
+        equal(other.get("/blog/pid").status, 200)
+    open_socket("[::1]:1")
+    if os.path.exists(os.path.join(m.dir, "[::1]:1")):
+        return "FCGX_OpenSocket makes a file of that name"
+    return NOT_SHOWN
 
 
 run()
