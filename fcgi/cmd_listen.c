@@ -109,6 +109,7 @@ listen_run(const struct command *c, int argc, char **argv)
 	account_init(&account);
 	if (account_open(&account, &why) == -1) {
 		fprintf(stderr, "mamayo: %s\n", why.text);
+		account_release(&account);
 		return EXIT_REFUSED;
 	}
 	fd_raise_limit();
@@ -116,17 +117,16 @@ listen_run(const struct command *c, int argc, char **argv)
 		fprintf(stderr, "mamayo: cannot write %s; logging here\n",
 		    account.log);
 	status = listen_open(&spec, mode, argc, argv);
-	if (status != 0)
-		return status;
-	if (spec.nlisteners == 0) {
+	if (status == 0 && spec.nlisteners == 0) {
 		fprintf(stderr, "mamayo: LISTEN_FDS names no listening "
 				"socket\n");
-		return EXIT_UNHEALTHY;
+		status = EXIT_UNHEALTHY;
 	}
-	for (int i = 0; i < argc; i++)
+	for (int i = 0; i < argc && status == 0; i++)
 		fprintf(stderr, "mamayo: listening on %s, serving %s\n",
 		    argv[i], account.apps);
-	status = responder_run(&spec);
+	if (status == 0)
+		status = responder_run(&spec);
 	account_release(&account);
 	return status;
 }
