@@ -156,17 +156,18 @@ numeric(const char *host, union address *a)
 }
 
 /*
- * A name means its first IPv4 address, else its first IPv6 address. Everything
- * static has no resolver (glibc's would load the host's modules) and knows one.
+ * A name means its first IPv4 address, else its first IPv6 address. One name is
+ * known without asking, for it may stand in no file. Everything static has no
+ * resolver (glibc's would load the host's modules).
  */
 static int
 resolve(const char *host, union address *a, struct problem *why)
 {
 	if (numeric(host, a) == 0)
 		return 0;
-#ifdef MAMAYO_PORTABLE
 	if (strcmp(host, "localhost") == 0)
 		return numeric("127.0.0.1", a);
+#ifdef MAMAYO_PORTABLE
 	return problem_set(why,
 	    "\"%s\" is not an IP address (this build knows no names)", host);
 #else
