@@ -1005,6 +1005,7 @@ responder_accept(struct responder *r, int listener, int64_t now)
 		if ((c->next = r->conns) != NULL)
 			c->next->link = &c->next;
 		r->conns = c;
+		conn_try(c, now);
 	}
 }
 
