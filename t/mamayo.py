@@ -193,7 +193,8 @@ class Mamayo:
         self.server = None  # our stand-in for a web server
         self.responders = []
         self.killed = set()  # whose exit status is of no concern
-        self.others = []  # what was started by run()
+        self.others = []  # what was started by popen()
+        self.places = [self.dir]  # where its files may be
         self.problems = None  # a list when the end has begun
         self.closed = False
         self.expect_alarm = None  # a pattern that this test provokes
@@ -464,8 +465,9 @@ class Mamayo:
             self.processes(), self.zombies()))
         for p in self.processes().values():
             for number, what in p.descriptors().items():
-                if not (what == "/dev/null" or what == ""
-                        or what.startswith(self.dir + "/")
+                if not (what in ("/dev/null", "")
+                        or any((what + "/").startswith(place + "/")
+                               for place in self.places)
                         or re.match(r"socket:|pipe:|anon_inode:|/memfd:",
                                     what)):
                     raise AssertionError("descriptor %d of %r is %s" % (
