@@ -455,6 +455,11 @@ def main():
     try:
         worker.start(options)
         worker.serve()
+    except OSError as error:  # none of the application's comes so far
+        log("error", "%s: has the application closed a descriptor that it did"
+            " not open? leaving" % error)
+        sys.exit(1)
     finally:
+        worker.board.idle(True)  # threads may keep us here
         worker.control.detach()  # open until the process ends
         worker.queue.detach()

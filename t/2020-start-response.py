@@ -36,7 +36,7 @@ def application(environ, start_response):
     write = start_response("200 OK", [("Content-Type", "text/plain")], None)
     assert callable(write)
     return [b"x"]
-""", validate=False)
+""")
 def _(a):
     answer = a.ask("/")
     equal((answer.status, answer.body), ("200 OK", b"x"))

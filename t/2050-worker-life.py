@@ -567,7 +567,9 @@ def application(environ, start_response):
 """) as a:
         x = a.send("/close")
         equal(x.read(whole=False).raw, b"")
-        assert a.worker.wait() > 0
+        equal(a.worker.wait(), 1)
+        assert "Bad file descriptor: has the application closed" in a.log()
+        assert "Traceback" not in a.log()
         a.start().ready()
         equal(a.ask("/").json(), a.workers[-1].pid)
 
