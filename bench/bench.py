@@ -40,6 +40,7 @@ MOST = 900  # seconds until it gives up
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PR_SET_CHILD_SUBREAPER = 36
 RESPONDERS = 20
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 RPS_LEAST = 0.4    # of uWSGI's requests per second
 COLD_MOST = 40     # ms more than the program alone
@@ -643,6 +644,17 @@ def become_nobody():
         os.setuid(NOBODY)
 
 
+def sweep():
+    """For what is left when even stopping has been interrupted."""
+    left = descendants()
+    while left:
+        for p in left.values():
+            if p.state != "Z":
+                os.kill(p.pid, signal.SIGKILL)
+        reap(())
+        left = descendants()
+
+
 def give_up(signo, frame):
     raise Failure("ended by signal %d" % signo)
 
@@ -651,8 +663,7 @@ def measure(place):
     become_nobody()
     os.environ["PATH"] = PATH
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP,
-                  signal.SIGALRM):
+    for signo in ENDS:
         signal.signal(signo, give_up)
     signal.alarm(MOST)
     try:
@@ -662,6 +673,10 @@ def measure(place):
             sys.stdout.flush()
     except Failure as why:
         sys.exit("bench: %s" % why)
+    finally:
+        for signo in ENDS:
+            signal.signal(signo, signal.SIG_IGN)
+        sweep()
 
 
 def main():
@@ -676,7 +691,7 @@ def main():
     if pid == 0:
         measure(place)
         sys.exit(0)
-    for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signo in ENDS:
         signal.signal(signo, lambda signo, frame: os.kill(pid, signo))
     status = os.waitpid(pid, 0)[1]
     shutil.rmtree(place, ignore_errors=True)
