@@ -310,8 +310,8 @@ class Answer:
         if self.ended:
             return
         if self.left and self.has_body():
-            log("%s: the answer ends %d bytes before its Content-Length" % (
-                self, self.left))
+            log("error", "%s: the answer ends %d bytes before its"
+                " Content-Length" % (self, self.left))
             self.transmit(b"", False)
             self.cut()
         else:
@@ -325,18 +325,18 @@ class Answer:
 
     def send_page(self, status, code, text, **more):
         """An answer of our own, while nothing has been sent."""
-        title, more_head = {
+        reason, more_head = {
             500: ("Internal Server Error", ""),
             503: ("Service Unavailable", "Retry-After: %d\r\n" % RETRY_AFTER),
         }[status]
-        body = page(title, text, **more)
+        body = page(status, text, **more)
         self.status = status
         self.left = None
         self.head = (
             "Status: %d %s\r\nContent-Type: text/html; charset=utf-8\r\n"
             "Content-Length: %d\r\nCache-Control: no-store\r\n"
             "X-Content-Type-Options: nosniff\r\nX-Mamayo-Error: %s\r\n%s" % (
-                status, title, len(body), code, more_head)).encode("ascii")
+                status, reason, len(body), code, more_head)).encode("ascii")
         if self.method == "HEAD":
             body = b""
         self.sent = len(body)
@@ -393,7 +393,8 @@ class Answer:
         except OSError as error:
             self.broken = True
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
-                log("%s: the answer cannot be sent: %s" % (self, error))
+                log("error", "%s: the answer cannot be sent: %s" % (
+                    self, error))
         if self.broken:
             raise VisitorGone("the visitor has gone")
         self.board.wrote()

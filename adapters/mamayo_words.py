@@ -1,14 +1,15 @@
 """mamayo's worker: what it says to people, in the log and on a page."""
 import io
 import os
-from time import strftime
+from time import localtime, strftime, time
 
 DETAIL_MOST = 65536  # characters of a traceback
 LINE_MOST = 1000     # of one line of it
 REMARKS_MOST = 100   # different remarks that are made once
 HERE = os.path.dirname(__file__) + os.sep
 
-# What the pages of lib/page.c look like
+# Pages look like those of lib/page.c and fcgi/reply.c.
+PAGE_TITLES = {500: "Something is wrong here", 503: "Not available just now"}
 PAGE_HEAD = """\
 <!doctype html>
 <html lang="en">
@@ -49,10 +50,13 @@ def log_stream(fd):
         encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
-def log(text):
-    """A remark of our own, in the application's log."""
-    line = "%s [%d] mamayo: %s\n" % (
-        strftime("%Y-%m-%d %H:%M:%S"), os.getpid(), text)
+def log(level, text):
+    """A line of ours in the application's log, as lib/log.h wants it; with a
+    traceback more of them, in one write."""
+    now = time()
+    line = "%s.%03d worker[%d] %s: %s\n" % (
+        strftime("%Y-%m-%d %H:%M:%S", localtime(now)), now % 1 * 1000,
+        os.getpid(), level, text)
     try:
         os.write(2, line.encode("utf-8", "backslashreplace"))
     except OSError:
@@ -66,7 +70,7 @@ def log_once(text):
     """For what would otherwise be said with every request."""
     if text not in remarks and len(remarks) < REMARKS_MOST:
         remarks.add(text)
-        log(text)
+        log("warning", text)
 
 
 def visible(text, keep=""):
@@ -103,7 +107,8 @@ def html(text):
     return text
 
 
-def page(title, text, detail="", reference=""):
+def page(status, text, detail="", reference=""):
+    title = PAGE_TITLES[status]
     parts = [PAGE_HEAD, "<title>%s</title>\n<main>\n<h1>%s</h1>\n"
              "<p>%s</p>\n" % (title, title, text)]
     if detail:

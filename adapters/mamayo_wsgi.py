@@ -195,7 +195,7 @@ class Worker:
         try:
             self.application, found, why = find(options.get("entry"))
         except Failed as failed:
-            log("the application cannot start: %s%s" % (
+            log("error", "the application cannot start: %s%s" % (
                 failed.text, failed.detail and "\n" + failed.detail))
             self.say(type="failed", kind=failed.kind, text=failed.text,
                      detail=failed.detail)
@@ -325,10 +325,12 @@ class Worker:
         try:
             if flags & MSG_CTRUNC:
                 # Being the first to be woken, we would lose every request.
-                log("lost a request, for no descriptor is free; leaving")
+                log("error", "lost a request, for no descriptor is free;"
+                    " leaving")
                 sys.exit(1)
             if flags & MSG_TRUNC or not self.handle(message, fds):
-                log("dropped a message that is no request of this version")
+                log("error", "dropped a message that is no request of this"
+                    " version")
         finally:
             for fd in fds:  # that nobody has adopted
                 close(fd)
@@ -373,9 +375,8 @@ class Worker:
 
     def refuse(self, answer):
         try:
-            answer.send_page(503, "queue-full", "There is more to do here"
-                             " than can be done at once. Please try again in"
-                             " a few seconds.")
+            answer.send_page(503, "queue-full", "The application is busy."
+                             " Please try again in a moment.")
         except VisitorGone:
             pass
 
@@ -424,9 +425,9 @@ class Worker:
                 answer.cut()
             else:
                 answer.send_page(
-                    500, "exception", "An error in the program of this site"
-                    " kept it from answering.", reference=reference,
-                    detail=detail if self.debug else "")
+                    500, "exception", "The application failed while it"
+                    " answered. Its owner finds the reason in its log.",
+                    reference=reference, detail=detail if self.debug else "")
         except VisitorGone:
             pass
 
@@ -434,7 +435,7 @@ class Worker:
         """One traceback in the log for one error."""
         reference = "%08x" % int.from_bytes(urandom(4), "big")
         detail = trace(error)
-        log("%s: %s, reference %s\n%s" % (
+        log("error", "%s: %s, reference %s\n%s" % (
             answer, type(error).__name__, reference, detail))
         return reference, detail
 

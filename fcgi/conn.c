@@ -560,6 +560,12 @@ conn_ready(struct watch *w, short got, int64_t now)
 	conn_leave(c);
 }
 
+void
+conn_try(struct conn *c, int64_t now)
+{
+	conn_ready(&c->watch, POLLIN, now);
+}
+
 static void
 conn_due(struct timer *t, int64_t now)
 {

@@ -101,6 +101,10 @@ struct conn {
 struct conn *conn_new(int fd, struct conn_rules *, int64_t now);
 void conn_free(struct conn *);
 
+/* Looks at once what has come: with a new connection that is nearly always its
+ * request. May call any callback: last use. */
+void conn_try(struct conn *, int64_t now);
+
 /* Room for more of the answer before the peer must be waited for. */
 size_t conn_room(const struct conn *);
 

@@ -27,10 +27,12 @@
 struct queue {
 	char *name;
 	char generation[33];
-	int send, receive;        /* -1: not here (yet, or any more) */
-	int is_asked;             /* the supervisor was asked for it */
-	int is_ready;             /* a worker runs */
-	int is_over;              /* takes no more; freed when in_flight is 0 */
+	int send, receive; /* -1: not here (yet, or any more) */
+	int is_asked;      /* the supervisor was asked for it */
+	int is_ready;      /* a worker runs */
+	int is_over;       /* takes no more; freed when in_flight is 0 */
+	int is_orphan; /* over with its supervisor: receive is kept, for what
+			  nobody has taken */
 	unsigned in_flight, most; /* handed over and waiting for room; limit */
 	int64_t timeout, queue_timeout, start_timeout; /* ms */
 	struct exchange *full, **full_end; /* in order, waiting for room */

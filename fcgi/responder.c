@@ -25,6 +25,7 @@
 #include "lib/route.h"
 #include "lib/supervisor.h"
 #include "lib/url.h"
+#include "lib/wire.h"
 #include "lib/xalloc.h"
 
 #define RESPONDER_ACCEPTS      64 /* connections taken per turn and listener */
@@ -263,7 +264,8 @@ responder_queue_over(struct responder *r, struct queue *q, int64_t now)
 
 	q->is_over = 1;
 	fd_close(&q->send);
-	fd_close(&q->receive);
+	if (!q->is_orphan)
+		fd_close(&q->receive);
 	q->full = NULL;
 	q->full_end = &q->full;
 	for (ex = waiting; ex != NULL; ex = ex->next_full) {
@@ -611,6 +613,23 @@ responder_consider_all(struct responder *r, int64_t now)
 
 /* ----------------------------------------------------- the supervisor's -- */
 
+/* The new supervisor is asked for the queues that orphans are moved to. */
+static void
+responder_ask_for_orphans(struct responder *r)
+{
+	struct queue *q, *heir;
+
+	for (q = r->queues; q != NULL; q = q->next) {
+		if (!q->is_orphan ||
+		    (heir = responder_queue(r, q->name)) == NULL ||
+		    heir->is_asked)
+			continue;
+		heir->is_asked = 1;
+		(void)responder_tell(r,
+		    json_pack("{s:s, s:s}", "type", "queue", "name", q->name));
+	}
+}
+
 static void
 responder_take_routes(struct responder *r, const json_t *message, int64_t now)
 {
@@ -649,6 +668,7 @@ responder_take_routes(struct responder *r, const json_t *message, int64_t now)
 	r->ngroups_coming = 0;
 	r->stamp = strtoull(link_string(message, "stamp"), NULL, 16);
 	r->has_routes = 1;
+	responder_ask_for_orphans(r);
 	responder_consider_all(r, now);
 }
 
@@ -656,6 +676,39 @@ static int64_t
 responder_seconds(const json_t *message, const char *key)
 {
 	return (int64_t)link_int(message, key) * 1000;
+}
+
+/*
+ * The supervisor of these queues has died. Workers that it had serve what is
+ * queued and leave; what nobody has taken (there was no worker yet) is moved
+ * to the new generation's queue, or, with send -1, given up.
+ */
+static void
+responder_adopt(struct responder *r, const char *name, int send)
+{
+	static unsigned char message[WIRE_MOST];
+	struct queue *q;
+	int fds[2], is_sent = 1;
+	size_t nfds;
+	ssize_t n;
+
+	for (q = r->queues; q != NULL; q = q->next) {
+		if (!q->is_orphan || strcmp(q->name, name) != 0)
+			continue;
+		while (send != -1 && is_sent) {
+			nfds = 2;
+			n = fd_recv(
+			    q->receive, message, sizeof message, fds, &nfds);
+			if (n <= 0)
+				break;
+			is_sent =
+			    fd_send(send, message, (size_t)n, fds, nfds) != -1;
+			for (size_t i = 0; i < nfds; i++)
+				fd_close(&fds[i]);
+		}
+		q->is_orphan = 0;
+		fd_close(&q->receive);
+	}
 }
 
 /* Takes the descriptors. */
@@ -681,6 +734,7 @@ responder_take_queue(
 	q->timeout = responder_seconds(message, "timeout");
 	q->queue_timeout = responder_seconds(message, "queue_timeout");
 	q->start_timeout = responder_seconds(message, "start_timeout");
+	responder_adopt(r, q->name, q->send);
 	responder_consider_all(r, now);
 }
 
@@ -695,6 +749,7 @@ responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 
 	if (q != NULL)
 		q->is_asked = 0;
+	responder_adopt(r, name, -1);
 	for (ex = r->exchanges; ex != NULL; ex = next) {
 		next = ex->next;
 		if (ex->state != EXCHANGE_WAITING || ex->queue != NULL ||
@@ -776,8 +831,10 @@ responder_lost(struct responder *r, int64_t now)
 	r->has_routes = 0;
 	for (q = r->queues; q != NULL; q = next) {
 		next = q->next;
-		if (!q->is_over)
-			responder_queue_over(r, q, now);
+		if (q->is_over)
+			continue;
+		q->is_orphan = 1;
+		responder_queue_over(r, q, now);
 	}
 	if (r->exchanges != NULL)
 		responder_reach(r, now);
@@ -948,6 +1005,7 @@ responder_accept(struct responder *r, int listener, int64_t now)
 		if ((c->next = r->conns) != NULL)
 			c->next->link = &c->next;
 		r->conns = c;
+		conn_try(c, now);
 	}
 }
 

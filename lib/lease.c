@@ -71,7 +71,8 @@ lease_bind(struct lease *l, struct problem *why)
 	struct sockaddr_un address;
 	struct stat there;
 	char *temporary = xprintf("%s.%ld", l->sock_path, (long)getpid());
-	int fd = -1;
+	int fd = -1, is_bound;
+	mode_t mask;
 
 	if (lease_address(temporary, &address) == -1) {
 		problem_sys(why, "%s", temporary);
@@ -83,8 +84,11 @@ lease_bind(struct lease *l, struct problem *why)
 		goto fail;
 	}
 	unlink(temporary);
-	if (bind(fd, (struct sockaddr *)&address, sizeof address) == -1 ||
-	    listen(fd, LEASE_BACKLOG) == -1 || lstat(temporary, &there) == -1 ||
+	mask = umask(0177);
+	is_bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+	umask(mask);
+	if (!is_bound || listen(fd, LEASE_BACKLOG) == -1 ||
+	    lstat(temporary, &there) == -1 ||
 	    lease_put(temporary, l->sock_path) == -1) {
 		problem_sys(why, "cannot make a socket at %s", l->sock_path);
 		unlink(temporary);

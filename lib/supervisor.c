@@ -866,8 +866,10 @@ supervisor_candidate(char *root)
 		log_warn("%s", s.account.remark);
 	if (supervisor_prepare(&s, &why) == -1)
 		log_error("cannot supervise: %s", why.text);
-	else
+	else {
 		supervisor_serve(&s);
+		supervisor_clean_boards(s.host.boards_dir);
+	}
 	lease_release(&s.lease);
 	log_info("has left");
 	return 0;

@@ -308,6 +308,22 @@ def _(a):
     assert "longer than its Content-Length" in a.log()
 
 
+@app_test("W-41 a Content-Length of 0 is reached before any block", """
+from kit import *
+def blocks(first):
+    yield first
+    journal("asked for more")
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"),
+                              ("Content-Length", "0")])
+    return blocks(environ["QUERY_STRING"].encode())
+""")
+def _(a):
+    for first in ("", "x"):
+        answer = a.ask("/?" + first)
+        equal((answer.body, answer.app_status, a.journal()), (b"", 0, []))
+
+
 @app_test("W-41 write() past Content-Length raises, after what fits", """
 from kit import *
 def application(environ, start_response):
@@ -506,7 +522,7 @@ def application(environ, start_response):
         os.close(w)
     import threading
     threading.Thread(target=late).start()
-    return environ["wsgi.file_wrapper"](os.fdopen(r, "rb", 0), 100)
+    return environ["wsgi.file_wrapper"](os.fdopen(r, "rb"), 5)
 """
     with App({"wsgi.py": source, "data": b"x" * 600000}) as a:
         answer = a.ask("/file")

@@ -83,11 +83,13 @@ def _():
         reached(a, "/gate-2")
         a.worker.say(type="leave")
         equal(a.worker.state(), BUSY)
+        equal(a.worker.sleeps_on(), {adapter.CONTROL, adapter.QUEUE})
         y = a.send("/gate-3")
         a.put("gate-2")
         x.read()
         reached(a, "/gate-3")
         equal(a.worker.state(), BUSY)
+        equal(a.worker.sleeps_on(), {adapter.CONTROL})
         a.put("gate-3")
         y.read()
         equal(a.worker.wait(), 0)
@@ -681,6 +683,7 @@ def _(a):
     equal(board[adapter.BOARD_WROTE], 0)
     started = board[adapter.BOARD_STARTED]
     assert before <= started <= clock()
+    within(LIMIT, lambda: clock() > started + 1, "the clock")
     written = clock()
     a.put("g1")
     x.until(b"x" * 100)
@@ -704,17 +707,27 @@ def application(environ, start_response):
     if environ["PATH_INFO"] == "/raise":
         raise KeyError
     start_response(environ["PATH_INFO"][1:] + " Status", [])
-    return [b"12345"]
+    return Closing([b"12345"]) if environ["QUERY_STRING"] else [b"12345"]
+class Closing(Body):
+    def close(self):
+        gate("counted")
 """, validate=False)
 def _(a):
     board = a.worker.board
+    x = a.send("/200?close")
+    while not x.raw.endswith(b"\1\3\0\1\0\x08" + b"\0" * 10):
+        x.more()  # up to END_REQUEST
+    equal([board[adapter.BOARD_REQUESTS], board[adapter.BOARD_STATUS + 1],
+           board[adapter.BOARD_BYTES], a.worker.state()], [1, 1, 5, BUSY])
+    a.put("counted")
+    x.read()
     for path in ("/200", "/204", "/302", "/404", "/404", "/503", "/raise",
                  "/999"):
         a.ask(path)
     equal([board[adapter.BOARD_STATUS + n] for n in range(5)],
-          [0, 2, 1, 2, 3])
-    equal(board[adapter.BOARD_REQUESTS], 8)
-    equal(sum(board[adapter.BOARD_LATENCY + n] for n in range(16)), 8)
+          [0, 3, 1, 2, 3])
+    equal(board[adapter.BOARD_REQUESTS], 9)
+    equal(sum(board[adapter.BOARD_LATENCY + n] for n in range(16)), 9)
     size = board[adapter.BOARD_BYTES]
     a.ask("/200")
     equal(board[adapter.BOARD_BYTES], size + 5)
@@ -744,6 +757,24 @@ def _(a):
         equal(a.worker.board.url(), path[:512].encode())
     equal(a.worker.board[adapter.BOARD_MAGIC], 0x31626d796f79616d)
     equal(os.pread(a.worker.board_fd, 4096, 1024 + 512), b"\0" * 2560)
+
+
+@app_test("after waiting for a slow visitor a worker is busy again", """
+from kit import *
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"x" * 10**6
+    journal("sent")
+    gate("go")
+""", validate=False)
+def _(a):
+    x = a.send("/")
+    within(LIMIT, lambda: a.worker.state() == adapter.BOARD_SENDING)
+    x.until(b"x" * 10**6)
+    within(LIMIT, lambda: a.journal(), "the application")
+    equal(a.worker.state(), BUSY)
+    a.put("go")
+    equal(x.read().app_status, 0)
 
 
 @test("waiting for a slow visitor is sending on the scoreboard, and ends with "

@@ -365,6 +365,16 @@ class Worker:
         with open("/proc/%d/stat" % self.pid) as file:
             return file.read().rpartition(")")[2].split()[0] == "S"
 
+    def sleeps_on(self):
+        """The descriptors that can wake it (Linux's epoll)."""
+        found = set()
+        for fd in os.listdir("/proc/%d/fdinfo" % self.pid):
+            with open("/proc/%d/fdinfo/%s" % (self.pid, fd)) as file:
+                for line in file:
+                    if line.startswith("tfd:"):
+                        found.add(int(line.split()[1]))
+        return found
+
     def kill(self, number=signal.SIGKILL):
         if self.status is None:
             os.kill(self.pid, number)
