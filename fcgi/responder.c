@@ -52,6 +52,7 @@ struct responder {
 	} listener[RESPONDER_LISTENERS_MOST];
 	size_t nlisteners;
 	int is_paused;
+	size_t paused_at; /* connections there were then */
 	struct timer resume, leave;
 	int is_leaving;
 
@@ -957,6 +958,7 @@ responder_pause(struct responder *r, int64_t now)
 	if (r->is_paused)
 		return;
 	r->is_paused = 1;
+	r->paused_at = r->conn_rules.count;
 	for (size_t i = 0; i < r->nlisteners; i++)
 		loop_unwatch(r->loop, &r->listener[i].watch);
 	(void)loop_timer(r->loop, &r->resume, now + RESPONDER_PAUSE);
@@ -1047,6 +1049,8 @@ responder_turns(struct responder *r)
 		loop_turn(r->loop);
 		if (r->is_leaving)
 			responder_close_idle(r, 0);
+		if (r->is_paused && r->conn_rules.count < r->paused_at)
+			responder_resume(r); /* there is room again */
 	}
 }
 

@@ -754,12 +754,25 @@ supervisor_reap(void *arg, int64_t now)
 	proc_reap(now);
 }
 
-/* Pages of workers that ended with a former supervisor. */
+/*
+ * What a former supervisor has left behind when it was killed: pages of
+ * workers that have ended, and what it was just about to rename.
+ */
+static int
+supervisor_is_stale(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	if (strncmp(name, "new.", 4) == 0 || strncmp(name, "sock.", 5) == 0)
+		return 1;
+	return name[0] != '.' && dot != NULL && strlen(name) > 32 &&
+	       !proc_alive((pid_t)atol(dot + 1), 0);
+}
+
 static void
-supervisor_clean_boards(int dir_fd)
+supervisor_clean(int dir_fd)
 {
 	struct dirent *entry;
-	const char *dot;
 	DIR *dir;
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -767,12 +780,9 @@ supervisor_clean_boards(int dir_fd)
 		fd_close(&fd);
 		return;
 	}
-	while ((entry = readdir(dir)) != NULL) {
-		dot = strrchr(entry->d_name, '.');
-		if (entry->d_name[0] != '.' && dot != NULL &&
-		    !proc_alive((pid_t)atol(dot + 1), 0))
+	while ((entry = readdir(dir)) != NULL)
+		if (supervisor_is_stale(entry->d_name))
 			unlinkat(dir_fd, entry->d_name, 0);
-	}
 	closedir(dir);
 }
 
@@ -786,7 +796,8 @@ supervisor_prepare(struct supervisor *s, struct problem *why)
 	s->host.adapters = adapters_unpack(s->account.run, why);
 	if (s->host.adapters == NULL)
 		return -1;
-	supervisor_clean_boards(s->host.boards_dir);
+	supervisor_clean(s->host.boards_dir);
+	supervisor_clean(s->account.run_fd);
 	return 0;
 }
 
@@ -868,7 +879,7 @@ supervisor_candidate(char *root)
 		log_error("cannot supervise: %s", why.text);
 	else {
 		supervisor_serve(&s);
-		supervisor_clean_boards(s.host.boards_dir);
+		supervisor_clean(s.host.boards_dir);
 	}
 	lease_release(&s.lease);
 	log_info("has left");
