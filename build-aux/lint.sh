@@ -17,8 +17,10 @@ if have shellcheck; then
 fi
 if have cppcheck; then
 	cppcheck -q --std=c11 --enable=warning,portability,performance \
-	    --inline-suppr --suppress=missingIncludeSystem --error-exitcode=1 \
-	    -I . fcgi lib || bad=1
+	    --suppress=missingIncludeSystem --suppress=ctuuninitvar \
+	    '-Djson_array_foreach(a,i,v)=for(i=0;(v=json_array_get(a,i));i++)' \
+	    '-Djson_object_foreach(o,k,v)=for(k="";(v=json_object_get(o,k));)' \
+	    --error-exitcode=1 -I . fcgi lib || bad=1
 fi
 if have mandoc; then
 	for page in fcgi/*.[1-9]; do
