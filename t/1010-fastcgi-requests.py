@@ -16,19 +16,6 @@ m.start()
 COMPLETE = fcgi.COMPLETE
 
 
-def journal_has(line):
-    within(20, lambda: any(w.startswith(line) for w in m.journal()),
-           "%r in the journal" % line)
-
-
-def open_gate(name):
-    open(os.path.join(m.dir, name), "w").close()
-
-
-def works():
-    equal(m.text("/blog/unread"), "did not look")
-
-
 # -- roles, aborts, a second request ---------------------------------------
 
 @test("F-14 only the role of a responder is known")
@@ -79,14 +66,14 @@ def _():
         c.end_of()
         c.send(fcgi.request("/blog/unread", keep=True))
         equal(c.answer(keep=True).body, b"did not look")
-        open_gate("f15")
-        journal_has("closed f15")
+        m.open_gate("f15")
+        m.has("closed f15")
     with m.connect() as c:  # before its first output
         c.send(fcgi.request("/blog/gate?name=f15b", keep=True))
-        journal_has("started f15b")
+        m.has("started f15b")
         c.send(fcgi.abort())
         c.end_of()
-        open_gate("f15b")
+        m.open_gate("f15b")
         c.send(fcgi.request("/blog/unread", keep=True))
         equal(c.answer(keep=True).body, b"did not look")
 
@@ -101,8 +88,8 @@ def _():
             c.end_of()
         except fcgi.Cut:
             pass  # it was in the middle of a record
-        journal_has("closed f15c")
-    works()
+        m.has("closed f15c")
+    m.served()
 
 
 @test("F-16 a second request on a busy connection cannot be had")
@@ -110,11 +97,11 @@ def _():
     second = fcgi.request("/blog/unread", id=2)
     with m.connect() as c:  # before the first has given any output
         c.send(fcgi.request("/blog/gate?name=f16", keep=True))
-        journal_has("started f16")
+        m.has("started f16")
         c.send(second)
         got = c.answer(2, keep=True)
         equal(got.protocol_status, fcgi.CANT_MULTIPLEX)
-        open_gate("f16")
+        m.open_gate("f16")
         equal(c.answer(1, keep=True).body, b"f16")
         c.send(fcgi.request("/blog/unread", id=2, keep=True))
         equal(c.answer(2, keep=True).body, b"did not look")
@@ -123,7 +110,7 @@ def _():
         assert b"aaaaa" in c.output()
         c.send(second)
         equal(c.end_of(2)[1], fcgi.CANT_MULTIPLEX)
-        open_gate("f16b")
+        m.open_gate("f16b")
         text = b""
         while True:
             some = c.output()
@@ -143,7 +130,7 @@ def _():
 def _():
     waiting = [m.connect() for _ in range(3)]  # queue 2 + 1 worker
     waiting[0].send(fcgi.request("/narrow/gate?name=f17"))
-    journal_has("started f17")
+    m.has("started f17")
     for c in waiting[1:]:
         c.send(fcgi.request("/narrow/gate?name=f17"))
         c.taken()
@@ -151,8 +138,8 @@ def _():
     equal((got.status, got.error), (503, "queue-full"))
     assert int(got.header("Retry-After")) >= 1
     equal((got.app_status, got.protocol_status), (0, COMPLETE))
-    works()  # other applications go on
-    open_gate("f17")
+    m.served()  # other applications go on
+    m.open_gate("f17")
     for c in waiting:
         equal(c.answer().body, b"f17")
         c.close()
@@ -167,13 +154,13 @@ def _():
     equal(m.get("/blog/status?line=500+Oops").app_status, 0)
     with m.connect() as c:
         c.send(fcgi.request("/blog/half?name=f18&then=exit"))
-        journal_has("half f18")
-        open_gate("f18")
+        m.has("half f18")
+        m.open_gate("f18")
         try:
             assert c.answer().app_status != 0
         except fcgi.Cut as cut:
             assert b"aaaaa" in cut.text and b"b" not in cut.text
-    works()
+    m.served()
 
 
 @test("F-19 STDOUT is closed also when there is no body")
@@ -262,7 +249,7 @@ def _():
         got = m.get("/blog/body", "POST", CONTENT_LENGTH=length)
         equal((got.status, got.error), (400, "bad-request"), length)
     equal(m.journal().count("called POST"), before, "applications called")
-    works()
+    m.served()
 
 
 @test("R-BODY2 a body that looks like a request is none")
@@ -327,11 +314,11 @@ def _():
 
 @test("F-25 the supervisor leaves on SIGTERM, another takes its place")
 def _():
-    works()
+    m.served()
     first = m.supervisor()
     os.kill(first, signal.SIGTERM)
     gone(first)
-    works()
+    m.served()
     within(10, lambda: m.supervisor() not in (None, first))
     assert alive(m.supervisor())
 
@@ -346,18 +333,18 @@ def _():
     for name, bad in sorted(late.items()):
         with m.connect() as c:
             c.send(fcgi.request("/blog/gate?name=never-" + name, keep=True))
-            journal_has("started never-" + name)
+            m.has("started never-" + name)
             c.send(bad)
             if name in ("end", "stdout"):  # not ours to receive: or ignored
-                open_gate("never-" + name)
+                m.open_gate("never-" + name)
                 try:
                     equal(c.answer(keep=True).status, 200)
                 except fcgi.Cut:
                     pass
             else:
                 assert c.ended(), name
-        open_gate("never-" + name)
-        works()
+        m.open_gate("never-" + name)
+        m.served()
 
 
 @test("F-27 they are logged, but not each of a thousand")
@@ -386,8 +373,8 @@ def _():
     c.send(fcgi.request("/blog/endless?name=f28"))
     assert c.output()
     c.close()
-    journal_has("closed f28")
-    works()
+    m.has("closed f28")
+    m.served()
 
 
 @test("F-28 a client that goes while the application thinks harms nobody")
@@ -397,7 +384,7 @@ def _():
         c.send(fcgi.request("/blog/sleep?seconds=0.05&name=f28b"))
         c.taken()
         c.close()
-    works()
+    m.served()
     equal(json.loads(m.text("/blog/body"))["length"], 0)
 
 

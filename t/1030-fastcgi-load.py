@@ -20,10 +20,6 @@ m.app("narrow", workers={"max": 1}, queue=100)
 m.start()
 
 
-def works():
-    equal(m.text("/blog/unread"), "did not look")
-
-
 def rss(pid):
     return int(Process(pid).read("statm").split()[1]) * 4
 
@@ -33,14 +29,14 @@ def typical(count=50):
     times = []
     for _ in range(count):
         before = time.monotonic()
-        works()
+        m.served()
         times.append(time.monotonic() - before)
     return sorted(times)[count // 2]
 
 
 @test("R-IDLE1 1000 idle or half-open connections cost a request nothing")
 def _():
-    works()
+    m.served()
     whole = fcgi.request("/blog/unread")
     idle = []
     for i in range(1000):
@@ -93,13 +89,13 @@ def _():
     for c in connections:
         equal(c.answer().status, 404)
         c.close()
-    works()
+    m.served()
 
 
 @test("peers that do not read make it hold little, and block nobody")
 def _():
     pid = m.responders[0]
-    works()
+    m.served()
     before = rss(pid)
     slow = []
     for i in range(2):  # each holds a worker: there are two
@@ -122,7 +118,7 @@ def _():
     for c in slow:
         c.close()
     within(20, lambda: "closed slow1" in m.journal(), "close() of slow1")
-    works()
+    m.served()
 
 
 @test("of 300 requests for one slow worker 101 wait, the others get 503")
@@ -135,7 +131,7 @@ def _():
     refused = []
     within(20, lambda: any(w.startswith("started wait")
                            for w in m.journal()))
-    works()  # other applications are not concerned
+    m.served()  # other applications are not concerned
     for c in waiting:
         c.socket.settimeout(0.001)
         if not c.silent(0.001):
@@ -156,7 +152,7 @@ def _():
 
 @test("R-SIG1 a storm of signals changes no request")
 def _():
-    works()
+    m.served()
     pids = [m.responders[0], m.supervisor()]
     storm = subprocess.Popen([sys.executable, "-c", """
 import os, signal, sys
@@ -180,7 +176,7 @@ while True:
                     c.send(fcgi.request("/blog/unread", keep=True))
                     equal(c.answer(keep=True).body, b"did not look")
         for _ in range(200):
-            works()
+            m.served()
         equal(storm.poll(), None, "the storm's end")
     finally:
         storm.send_signal(signal.SIGKILL)

@@ -17,26 +17,13 @@ m.app("wide", workers={"max": 10})
 m.start()
 
 
-def open_gate(name):
-    open(os.path.join(m.dir, name), "w").close()
-
-
-def has(line, count=1):
-    within(20, lambda: len([w for w in m.journal() if w.startswith(line)])
-           >= count, "%r in the journal" % line)
-
-
-def works(app="blog"):
-    equal(m.text("/%s/unread" % app), "did not look")
-
-
 def died(got, what=""):
     equal((got.status, got.error), (502, "died"), what)
     assert m.root.encode() not in got.body, got.body
 
 
 def worker(app="blog"):
-    works(app)
+    m.served(app)
     return m.workers(app)[0]
 
 
@@ -45,7 +32,7 @@ def _():
     for _ in range(3):
         pid = worker()
         os.kill(pid, signal.SIGKILL)
-        works()
+        m.served()
         equal(pid in m.workers("blog"), False)
 
 
@@ -65,10 +52,10 @@ def _():
     pid = worker()
     with m.connect() as c:
         c.send(fcgi.request("/blog/gate?name=never"))
-        has("started never")
+        m.has("started never")
         os.kill(pid, signal.SIGKILL)
         died(c.answer())
-    works()
+    m.served()
 
 
 @test("a worker killed while it answers: the answer is cut, the next is fine")
@@ -76,7 +63,7 @@ def _():
     pid = worker()
     with m.connect() as c:
         c.send(fcgi.request("/blog/half?name=never2"))
-        has("half never2")
+        m.has("half never2")
         os.kill(pid, signal.SIGKILL)
         try:
             got = c.answer()
@@ -85,15 +72,15 @@ def _():
         except fcgi.Cut as cut:
             text = cut.text
         assert text.endswith(b"\r\n\r\naaaaa"), text
-    works()
+    m.served()
 
 
 @test("a worker that dies when its answer is complete costs nothing")
 def _():
     for _ in range(5):
         equal(m.text("/blog/answer_then_die"), "last words")
-    has("answered", 5)
-    works()
+    m.has("answered", 5)
+    m.served()
 
 
 @test("however a process ends itself it is a 502, once, and logged")
@@ -101,7 +88,7 @@ def _():
     for how in ("exit", "exit3", "abort", "segv", "kill"):
         before = m.journal().count("dying " + how)
         died(m.get("/blog/die?how=" + how), how)
-        works()
+        m.served()
         # a request is handed to an application once at most
         equal(m.journal().count("dying " + how) - before, 1, how)
     text = m.log("blog") + m.log()
@@ -116,7 +103,7 @@ def _():
     died(m.get("/blog/die?how=closeall"))
     assert time.monotonic() - before < 2.5, "as late as the limit"
     gone(pid)
-    works()
+    m.served()
 
 
 @test("a worker that is stopped: 504 at the limit, then it is replaced")
@@ -124,12 +111,12 @@ def _():
     pid = worker()
     with m.connect() as c:
         c.send(fcgi.request("/blog/gate?name=never3"))
-        has("started never3")
+        m.has("started never3")
         os.kill(pid, signal.SIGSTOP)
         got = c.answer()
         equal((got.status, got.error), (504, "timeout"))
     gone(pid)
-    works()
+    m.served()
 
 
 @test("the stack of a process that is stuck is in its log")
@@ -140,19 +127,19 @@ def _():
         equal((got.status, got.error), (504, "timeout"))
     within(5, lambda: re.search(r'application\.py".* in stuck_in_here',
                                 m.log("blog")), "the stack in the log")
-    works()
+    m.served()
 
 
 @test("a process that dies in the middle is cut also at the silence limit")
 def _():
     with m.connect() as c:
         c.send(fcgi.request("/blog/half?name=never4"))
-        has("half never4")
+        m.has("half never4")
         try:
             assert c.answer().app_status != 0
         except fcgi.Cut as cut:
             assert cut.text.endswith(b"aaaaa"), cut.text
-    works()
+    m.served()
 
 
 @test("ten that crash at once, then a hundred requests without a fault")
@@ -161,15 +148,15 @@ def _():
     waiting = [m.connect() for _ in range(10)]
     for c in waiting:
         c.send(fcgi.request("/wide/gate?name=ten"))
-    has("started ten", 10)
-    open_gate("ten")
+    m.has("started ten", 10)
+    m.open_gate("ten")
     for c in waiting:
         equal(c.answer().body, b"ten")
     time.sleep(1.1)
     for got in fcgi.each(10, lambda i: m.get("/wide/die?how=segv")):
         died(got)
     for _ in range(100):
-        works("wide")
+        m.served("wide")
 
 
 @test("what an application prints is in its log and not in its answer")
@@ -188,28 +175,28 @@ def _():
         c.send(fcgi.request("/blog/leave_child?name=child1"))
         child = int(c.answer().body)
     assert alive(child)
-    works()
+    m.served()
     worker_pid = worker()
     os.kill(worker_pid, signal.SIGKILL)  # nor its parent's replacement
-    works()
+    m.served()
     assert alive(child)
-    open_gate("child1")
+    m.open_gate("child1")
     gone(child)
 
 
 @test("its parent dies, it lives on: 502 at once, the place is refilled")
 def _():
-    works()
+    m.served()
     before = time.monotonic()
     with m.connect() as c:
         c.send(fcgi.request("/blog/leave_child?name=child2&then=die"))
         died(c.answer())
     assert time.monotonic() - before < 2.5, "as late as the limit"
-    works()
+    m.served()
     child = int([w for w in m.journal() if w.startswith("child ")][-1]
                 .split()[1])
     assert alive(child)
-    open_gate("child2")
+    m.open_gate("child2")
     gone(child)
 
 
@@ -217,7 +204,7 @@ def _():
 def _():
     for _ in range(3):
         equal(m.text("/blog/fork_both_return"), "one of two")
-        works()
+        m.served()
 
 
 @test("its directory is removed in mid-request: that one ends well")
@@ -227,10 +214,10 @@ def _():
     place = m.path("apps", "brief")
     with m.connect() as c:
         c.send(fcgi.request("/brief/gate?name=brief"))
-        has("started brief")
+        m.has("started brief")
         os.rename(place, m.path("elsewhere"))
-        works("other")
-        open_gate("brief")
+        m.served("other")
+        m.open_gate("brief")
         equal(c.answer().body, b"brief")
 
     def is_missing():
@@ -238,7 +225,7 @@ def _():
         return (got.status, got.error) in ((503, "missing"),
                                            (404, "no-app"))
     within(10, is_missing, "the app to be missed")
-    works("other")
+    m.served("other")
     os.rename(m.path("elsewhere"), place)
     within(10, lambda: m.get("/brief/unread").status == 200)
 
@@ -251,7 +238,7 @@ def _():
     shutil.rmtree(m.path("apps", "gone"))
     within(10, lambda: m.get("/gone/unread").status in (404, 503))
     gone(pid, 20)
-    works("other")
+    m.served("other")
 
 
 @test("what an application does to its own process hurts only itself")
@@ -282,7 +269,7 @@ def _():
         got = m.get("/hostile?" + what.replace(" ", "%20"))
         assert got.status in (200, 500, 502, 503, 504), (what, got)
         for app in ("blog", "other"):
-            works(app)
+            m.served(app)
         within(20, lambda: m.get("/hostile?pass").status == 200,
                "it to serve again after " + what)
 
@@ -290,7 +277,7 @@ def _():
 @test("R-FD1 a worker has exactly its own descriptors")
 def _():
     for app in ("blog", "other", "wide"):
-        works(app)
+        m.served(app)
         for pid in m.workers(app):
             # (the answer it has just given may be closed a little later)
             within(5, lambda: len(Process(pid).descriptors()) <= 7,

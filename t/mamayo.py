@@ -30,7 +30,7 @@ import time
 
 import fcgi
 import harness
-from harness import PROGRAM, within
+from harness import PROGRAM, equal, within
 
 NOBODY = 65534
 APPS = os.path.join(harness.SRCDIR, "t", "apps")
@@ -264,6 +264,16 @@ class Mamayo:
         except FileNotFoundError:
             return []
 
+    def has(self, line, count=1):
+        """Waits until so many lines of the journal begin with that."""
+        within(20, lambda: len([w for w in self.journal()
+                                if w.startswith(line)]) >= count,
+               "%r in the journal, %d times" % (line, count))
+
+    def open_gate(self, name):
+        """What waits at that gate in t/apps/hall.py goes on."""
+        open(os.path.join(self.dir, name), "w").close()
+
     # -- processes ---------------------------------------------------------
 
     def popen(self, argv, **how):
@@ -278,6 +288,7 @@ class Mamayo:
                 os.setuid(user)
             how["preexec_fn"] = drop
         how.setdefault("stdin", subprocess.DEVNULL)
+        how.setdefault("stdout", subprocess.DEVNULL)
         how.setdefault("cwd", self.dir)
         process = subprocess.Popen(argv, env=env, **how)
         self.others.append(process)
@@ -384,6 +395,11 @@ class Mamayo:
         return [p for p in every_process()
                 if p.state == "Z" and p.parent in parents]
 
+    def supervisors(self):
+        """The pids of processes that could be one: not responders."""
+        return [p.pid for p in self.processes().values()
+                if p.name == "mamayo.fcgi" and p.pid not in self.responders]
+
     def lock_holder(self):
         """The pid of the process that owns run/lock; 0 if there is none."""
         try:
@@ -433,6 +449,10 @@ class Mamayo:
         if got.status != 200:
             raise AssertionError("%s: %r" % (uri, got))
         return got.body.decode("utf-8")
+
+    def served(self, app="blog"):
+        """That an application with t/apps/hall.py serves."""
+        equal(self.text("/%s/unread" % app), "did not look")
 
     # -- the end -----------------------------------------------------------
 

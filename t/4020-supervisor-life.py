@@ -1,7 +1,7 @@
-"""One supervisor, whatever happens: elections, deaths, stale and planted
-files (R-PROC1 to R-PROC4, R-LOCK1, R-SEC1, faults 50 to 75)."""
+"""What a supervisor holds, when it leaves, what it makes of stale and planted
+files and of what it inherits (R-PROC1 to R-PROC4, R-SEC1, R-SEC2, faults 43,
+64 to 75)."""
 import os
-import re
 import shutil
 import signal
 import stat
@@ -12,25 +12,6 @@ import time
 import fcgi
 from harness import PROGRAM, equal, run, test, within
 from mamayo import Mamayo, Process, alive, gone, kill
-
-
-def supervisors(m):
-    """The pids of processes that could be one: not responders, of ours."""
-    return [p.pid for p in m.processes().values()
-            if p.name == "mamayo.fcgi" and p.pid not in m.responders]
-
-
-def served(m, uri="/blog/unread"):
-    equal(m.text(uri), "did not look")
-
-
-def open_gate(m, name):
-    open(os.path.join(m.dir, name), "w").close()
-
-
-def has(m, line, count=1):
-    within(20, lambda: len([w for w in m.journal() if w.startswith(line)])
-           >= count, "%r in the journal, %d times" % (line, count))
 
 
 def refused(m, *words):
@@ -47,143 +28,7 @@ def refused(m, *words):
     equal(command.returncode, 78, command.stderr)
     for word in words:
         assert word in command.stderr, command.stderr
-    equal(supervisors(m), [])
-
-
-# -- elections -------------------------------------------------------------
-
-@test("two responders start at the same instant, 100 rounds: one supervisor")
-def _():
-    m = Mamayo()
-    m.app("blog")
-    said = 0
-    for number in range(100):
-        pids = m.start(2)
-        answers = fcgi.each(2, lambda i: fcgi.fetch(
-            m.sockets[i], "/blog/unread"))
-        for got in answers:
-            equal(got.body, b"did not look", number)
-        within(10, lambda: len(supervisors(m)) == 1, "one supervisor")
-        holder = supervisors(m)[0]
-        equal(m.lock_holder(), holder)
-        lines = len(re.findall(r"info: supervisor of ", m.log()))
-        equal(lines - said, 1, "supervisors that served, round %d" % number)
-        said = lines
-        for pid in pids:
-            m.kill_responder(pid)
-        kill(holder)
-        gone(holder)
-        within(10, lambda: not m.processes(), "the workers' end")
-    m.start()  # and an orderly end
-    served(m)
-
-
-@test("twenty responders start at the same instant: one supervisor")
-def _():
-    m = Mamayo()
-    m.app("blog")
-    m.start(20)
-    for got in fcgi.each(20, lambda i: fcgi.fetch(
-            m.sockets[i], "/blog/unread")):
-        equal(got.body, b"did not look")
-    within(10, lambda: len(supervisors(m)) == 1, "one supervisor")
-    equal(len(m.status()["responders"]), 20)
-    equal(len(re.findall(r"info: supervisor of ", m.log())), 1)
-
-
-@test("R-LOCK1 killed beside a worker that ignores all: replaced in 1 s")
-def _():
-    m = Mamayo(workers={"max": 2}, timeout=60)
-    m.app("blog")
-    m.app("deaf", """
-        import os, signal, time
-
-        for s in range(1, 32):
-            if s not in (signal.SIGKILL, signal.SIGSTOP):
-                signal.signal(s, signal.SIG_IGN)
-
-        def application(environ, start_response):
-            if environ["PATH_INFO"] == "/deaf":
-                end = time.monotonic() + 5
-                while time.monotonic() < end:
-                    pass
-            start_response("200 OK", [])
-            return [b"heard"]
-        """, workers={"max": 1})
-    m.start()
-    equal(m.get("/deaf").body, b"heard")
-    served(m)
-    with m.connect() as c:
-        c.send(fcgi.request("/deaf/deaf"))
-        c.taken()
-        first = m.supervisor()
-        kill(first)
-        before = time.monotonic()
-        served(m)  # warm, goes on at once
-
-        def replaced():
-            holder = m.lock_holder()
-            return holder and holder != first
-        within(5, replaced, "a new supervisor")
-        assert time.monotonic() - before < 2.5
-        equal(c.answer().body, b"heard")
-    m.app("cold")
-    within(5, lambda: m.get("/cold/unread").status == 200)
-    equal(len(supervisors(m)), 1)
-
-
-@test("a supervisor killed with requests at work and waiting: none is lost")
-def _():
-    m = Mamayo(workers={"max": 2}, timeout=60)
-    m.app("blog")
-    m.start()
-    served(m)
-    waiting = [m.connect() for _ in range(12)]
-    for c in waiting:
-        c.send(fcgi.request("/blog/gate?name=g50"))
-    has(m, "started g50")
-    kill(m.supervisor())
-    served_by = m.lock_holder
-    within(5, served_by, "a new supervisor")
-    open_gate(m, "g50")
-    for c in waiting:
-        equal(c.answer().body, b"g50")
-        c.close()
-    # at most once: each was started once
-    equal(len([w for w in m.journal() if w.startswith("started g50")]), 12)
-    served(m)
-
-
-@test("ten supervisors killed one after the other, under load")
-def _():
-    m = Mamayo(workers={"max": 2})
-    m.app("blog")
-    m.start(2)
-    served(m)
-    stop = []
-
-    def load(i):
-        count = 0
-        while not stop:
-            equal(fcgi.fetch(m.sockets[i], "/blog/unread").body,
-                  b"did not look")
-            count += 1
-        return count
-
-    def killer():
-        try:
-            for _ in range(10):
-                holder = within(10, m.lock_holder, "a supervisor")
-                kill(holder)
-                gone(holder)
-                within(10, lambda: m.lock_holder() not in (0, holder),
-                       "a new supervisor")
-        finally:
-            stop.append(1)
-    counts = fcgi.together(lambda: load(0), lambda: load(1), killer)[:2]
-    assert min(counts) > 3, counts
-    served(m)
-    within(10, lambda: len(supervisors(m)) == 1, "one supervisor")
+    equal(m.supervisors(), [])
 
 
 # -- what it holds, and when it leaves -------------------------------------
@@ -193,7 +38,7 @@ def _():
     m = Mamayo()
     m.app("blog")
     pid = m.start()[0]
-    served(m)
+    m.served()
     listening = Process(pid).descriptors()[0]
     supervisor = Process(m.supervisor())
     equal(supervisor.session, supervisor.pid)
@@ -219,18 +64,18 @@ def _():
     m = Mamayo(idle=1, linger=1, grace=1)
     m.app("blog")
     m.start()
-    served(m)
+    m.served()
     first = m.supervisor()
     within(20, lambda: not alive(first), "the supervisor to leave")
     within(5, lambda: set(m.processes()) == set(m.responders),
            "only the responder to be left")
-    served(m)
+    m.served()
     assert m.supervisor() != first
 
 
 @test("the last request, the responder gone, one within linger: same pids")
 def _():
-    m = Mamayo(linger=20, grace=20)
+    m = Mamayo(linger=20, grace=5)
     m.app("blog")
     pid = m.start()[0]
     worker = m.text("/blog/pid")
@@ -240,7 +85,6 @@ def _():
     m.start()
     equal(m.text("/blog/pid"), worker)
     equal(m.supervisor(), supervisor)
-    m.settings(grace=1)
 
 
 @test("R-PROC4 responders and web server gone: requests end, all leave")
@@ -248,16 +92,16 @@ def _():
     m = Mamayo(grace=1, linger=60)
     m.app("blog")
     pid = m.start()[0]
-    served(m)
+    m.served()
     supervisor = m.supervisor()
     worker = m.workers("blog")[0]
     with m.connect() as c:
         c.send(fcgi.request("/blog/half?name=proc4"))
-        has(m, "half proc4")
+        m.has("half proc4")
         kill(pid, signal.SIGTERM)
         within(10, lambda: m.ended(pid) is not None)
         m.kill_server()
-        open_gate(m, "proc4")
+        m.open_gate("proc4")
         text = c.answer().body
         equal(text, b"aaaaabbbbb")
     gone(worker, 30)
@@ -270,13 +114,13 @@ def _():
     m = Mamayo(grace=1, linger=60)
     m.app("blog")
     pid = m.start()[0]
-    served(m)
+    m.served()
     supervisor = m.supervisor()
     m.kill_responder(pid)
     time.sleep(2)  # longer than grace
     assert alive(supervisor)
     m.start()
-    served(m)
+    m.served()
     equal(m.supervisor(), supervisor)
 
 
@@ -287,16 +131,16 @@ def _():
     m = Mamayo(workers={"max": 1})
     m.app("blog")
     m.start()
-    served(m)
+    m.served()
     for _ in range(3):
         before = m.supervisor()
         shutil.rmtree(m.path("run"))
-        served(m)
-        within(15, lambda: served(m) or m.lock_holder() not in (0, before),
+        m.served()
+        within(15, lambda: m.served() or m.lock_holder() not in (0, before),
                "run/ to be made again")
-        within(15, lambda: supervisors(m) == [m.lock_holder()],
+        within(15, lambda: m.supervisors() == [m.lock_holder()],
                "one supervisor")
-        served(m)
+        m.served()
 
 
 @test("whatever lies at the socket's and the lock's place is no obstacle")
@@ -314,8 +158,8 @@ def _():
         os.mkdir(m.path("run"), 0o700)
         plant(m.path("run", "sock"))
         m.start()
-        served(m)
-        equal(len(supervisors(m)), 1)
+        m.served()
+        equal(len(m.supervisors()), 1)
 
 
 @test("run/ that is a symlink is refused, and explained")
@@ -350,7 +194,7 @@ def _():
     os.chmod(m.app("open"), 0o777)
     os.symlink("/usr", m.path("apps", "outside"))
     m.start()
-    served(m)
+    m.served()
     got = m.get("/open/unread")
     assert got.status in (404, 500, 503) and got.error, got
     assert m.get("/outside/lib").status in (404, 500, 503)
@@ -432,9 +276,9 @@ def _():
             """))
         m.start(program=evil(m, *[line.replace("%s", m.dir)
                                   for line in lines]))
-        served(m)
+        m.served()
         kill(m.workers("blog")[0])  # it is noticed, SIGCHLD or not
-        served(m)
+        m.served()
         got = m.get("/clean").body.decode()
         assert '"SigBlk:": "0000000000000000"' in got, (lines, got)
         # Python itself ignores SIGPIPE and SIGXFSZ
@@ -447,7 +291,7 @@ def _():
     m.app("blog")
     pid = m.start(program=evil(
         m, "resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))"))[0]
-    served(m)
+    m.served()
     idle = [m.connect() for _ in range(100)]
 
     def ticks():
@@ -472,11 +316,11 @@ def _():
     m.environment["MAMAYO_ROOT"] = m.root
     m.app("blog")
     m.start()
-    served(m)
-    equal(len(supervisors(m)), 1)
+    m.served()
+    equal(len(m.supervisors()), 1)
     m.kill_responder()
     m.start()
-    served(m)
+    m.served()
     with open(m.path("run", "where")) as f:
         place = f.read().strip()
     equal(stat.S_IMODE(os.stat(place).st_mode), 0o700)
@@ -488,7 +332,7 @@ def _():
     m = Mamayo()
     m.app("blog")
     m.start()
-    served(m)
+    m.served()
     equal(m.get("/later/unread").status, 404)
     m.app("later")
     within(5, lambda: m.get("/later/unread").status == 200)
@@ -500,11 +344,11 @@ def _():
     within(5, lambda: m.get("/unread").status == 200)
     m.app("under")  # also below a ROOT, where nothing is unknown
     within(5, lambda: b"did not" in m.get("/under/unread").body)
-    served(m)
+    m.served()
     shutil.rmtree(m.path("apps", "later"))
     within(10, lambda: m.get("/later/unread").status != 200
            or b"did not" not in m.get("/later/unread").body)
-    served(m)
+    m.served()
 
 
 run()

@@ -1,0 +1,145 @@
+"""One supervisor, whatever happens: elections, and the deaths of supervisors
+(R-LOCK1, faults 50, 62, 63)."""
+import re
+import time
+
+import fcgi
+from harness import equal, run, test, within
+from mamayo import Mamayo, gone, kill
+
+
+@test("two responders start at the same instant, 100 rounds: one supervisor")
+def _():
+    m = Mamayo()
+    m.app("blog")
+    said = 0
+    for number in range(100):
+        pids = m.start(2)
+        answers = fcgi.each(2, lambda i: fcgi.fetch(
+            m.sockets[i], "/blog/unread"))
+        for got in answers:
+            equal(got.body, b"did not look", number)
+        within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
+        holder = m.supervisors()[0]
+        equal(m.lock_holder(), holder)
+        lines = len(re.findall(r"info: supervisor of ", m.log()))
+        equal(lines - said, 1, "supervisors that served, round %d" % number)
+        said = lines
+        for pid in pids:
+            m.kill_responder(pid)
+        kill(holder)
+        gone(holder)
+        within(10, lambda: not m.processes(), "the workers' end")
+    m.start()  # and an orderly end
+    m.served()
+
+
+@test("twenty responders start at the same instant: one supervisor")
+def _():
+    m = Mamayo()
+    m.app("blog")
+    m.start(20)
+    for got in fcgi.each(20, lambda i: fcgi.fetch(
+            m.sockets[i], "/blog/unread")):
+        equal(got.body, b"did not look")
+    within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
+    equal(len(m.status()["responders"]), 20)
+    equal(len(re.findall(r"info: supervisor of ", m.log())), 1)
+
+
+@test("R-LOCK1 killed beside a worker that ignores all: replaced in 1 s")
+def _():
+    m = Mamayo(workers={"max": 2}, timeout=60)
+    m.app("blog")
+    m.app("deaf", """
+        import os, signal, time
+
+        for s in range(1, 32):
+            if s not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(s, signal.SIG_IGN)
+
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/deaf":
+                end = time.monotonic() + 5
+                while time.monotonic() < end:
+                    pass
+            start_response("200 OK", [])
+            return [b"heard"]
+        """, workers={"max": 1})
+    m.start()
+    equal(m.get("/deaf").body, b"heard")
+    m.served()
+    with m.connect() as c:
+        c.send(fcgi.request("/deaf/deaf"))
+        c.taken()
+        first = m.supervisor()
+        kill(first)
+        before = time.monotonic()
+        m.served()  # warm, goes on at once
+
+        def replaced():
+            holder = m.lock_holder()
+            return holder and holder != first
+        within(5, replaced, "a new supervisor")
+        assert time.monotonic() - before < 2.5
+        equal(c.answer().body, b"heard")
+    m.app("cold")
+    within(5, lambda: m.get("/cold/unread").status == 200)
+    equal(len(m.supervisors()), 1)
+
+
+@test("a supervisor killed with requests at work and waiting: none is lost")
+def _():
+    m = Mamayo(workers={"max": 2}, timeout=60)
+    m.app("blog")
+    m.start()
+    m.served()
+    waiting = [m.connect() for _ in range(12)]
+    for c in waiting:
+        c.send(fcgi.request("/blog/gate?name=g50"))
+    m.has("started g50")
+    kill(m.supervisor())
+    served_by = m.lock_holder
+    within(5, served_by, "a new supervisor")
+    m.open_gate("g50")
+    for c in waiting:
+        equal(c.answer().body, b"g50")
+        c.close()
+    # at most once: each was started once
+    equal(len([w for w in m.journal() if w.startswith("started g50")]), 12)
+    m.served()
+
+
+@test("ten supervisors killed one after the other, under load")
+def _():
+    m = Mamayo(workers={"max": 2})
+    m.app("blog")
+    m.start(2)
+    m.served()
+    stop = []
+
+    def load(i):
+        count = 0
+        while not stop:
+            equal(fcgi.fetch(m.sockets[i], "/blog/unread").body,
+                  b"did not look")
+            count += 1
+        return count
+
+    def killer():
+        try:
+            for _ in range(10):
+                holder = within(10, m.lock_holder, "a supervisor")
+                kill(holder)
+                gone(holder)
+                within(10, lambda: m.lock_holder() not in (0, holder),
+                       "a new supervisor")
+        finally:
+            stop.append(1)
+    counts = fcgi.together(lambda: load(0), lambda: load(1), killer)[:2]
+    assert min(counts) > 3, counts
+    m.served()
+    within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
+
+
+run()
