@@ -190,6 +190,7 @@ status_run(const struct command *c, int argc, char **argv)
 	account_init(&account);
 	if (account_open(&account, &why) == -1) {
 		fprintf(stderr, "mamayo: %s\n", why.text);
+		account_release(&account);
 		return EXIT_REFUSED;
 	}
 	fd = lease_connect(account.run);

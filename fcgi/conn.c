@@ -347,6 +347,19 @@ conn_params_end(struct conn *c)
 		    "the CONTENT_LENGTH is not a possible one");
 }
 
+/* Where bodies go may have been removed, and made anew, since we began. */
+static int
+conn_store(struct conn *c, const struct record *r)
+{
+	struct conn_rules *rules = c->rules;
+
+	if (body_add(&c->body, rules->spool_dir, r->content, r->length) == 0)
+		return 0;
+	if (errno != ENOENT || rules->spool_lost(rules) == -1)
+		return -1;
+	return body_add(&c->body, rules->spool_dir, r->content, r->length);
+}
+
 static void
 conn_stdin(struct conn *c, const struct record *r)
 {
@@ -357,8 +370,7 @@ conn_stdin(struct conn *c, const struct record *r)
 		    "the request's body is longer than its CONTENT_LENGTH");
 		return;
 	}
-	if (body_add(&c->body, c->rules->spool_dir, r->content, r->length) ==
-	    -1)
+	if (conn_store(c, r) == -1)
 		conn_refuse(c, 503, "resources",
 		    "the request's body cannot be stored: %s", strerror(errno));
 }
@@ -531,7 +543,8 @@ conn_hear(struct conn *c, short got, int64_t now)
 	size_t taken = 0, n;
 
 	/* bounded per turn, so that an upload does not starve the others */
-	while (taken < CONN_TURN_MOST && (n = conn_read(c, now)) > 0)
+	while (taken < CONN_TURN_MOST && c->state != CONN_CLOSING &&
+	       (n = conn_read(c, now)) > 0)
 		taken += n;
 	if (c->is_freed)
 		return;
@@ -577,8 +590,9 @@ conn_due(struct timer *t, int64_t now)
 	conn_enter(c);
 	switch (c->state) {
 	case CONN_WHOLE:
-	case CONN_CLOSING:
-		break;
+	case CONN_CLOSING: /* the answer has limits of its own */
+		conn_leave(c);
+		return;
 	case CONN_IDLE:
 	case CONN_PARAMS:
 	case CONN_BODY:
@@ -587,7 +601,7 @@ conn_due(struct timer *t, int64_t now)
 			break;
 		}
 		if (c->state == CONN_IDLE) {
-			conn_gone(c, now);
+			c->state = CONN_CLOSING; /* after the last answer */
 			break;
 		}
 		c->refused = 0;
@@ -636,6 +650,17 @@ conn_heartbeat(struct conn *c)
 	record_put_head(beat, FCGI_STDERR, c->id, 0, 0);
 	if (buf_add(&c->out, beat, sizeof beat) == 0)
 		(void)conn_flush(c); /* a failure shows at the next write */
+}
+
+void
+conn_close_idle(struct conn *c, int64_t now)
+{
+	if (c->state != CONN_IDLE)
+		return;
+	conn_enter(c);
+	c->state = CONN_CLOSING;
+	conn_settle(c, now);
+	conn_leave(c);
 }
 
 void

@@ -53,6 +53,8 @@ struct conn_rules {
 	int64_t idle_timeout; /* ms a kept connection may be silent */
 	size_t count;         /* connections there are */
 	int64_t complained;   /* when a protocol error was last logged */
+	/* spool_dir has been removed: sets it anew, or returns -1 */
+	int (*spool_lost)(struct conn_rules *);
 	void *owner;
 };
 
@@ -117,6 +119,10 @@ int conn_forward(struct conn *, const void *, size_t, int at_border);
 
 /* An empty FCGI_STDERR record, if we are between records. */
 void conn_heartbeat(struct conn *);
+
+/* Between two requests: no more of them; closes when the last answer has been
+ * written. Otherwise nothing. May call gone(): last use. */
+void conn_close_idle(struct conn *, int64_t now);
 
 /* The whole answer is a page of ours. Only while nothing was forwarded. Ends
  * the request; may call gone(): last use. */

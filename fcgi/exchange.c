@@ -75,8 +75,8 @@ exchange_free(struct exchange *ex)
 	fd_close(&ex->answer.fd);
 	if (ex->conn != NULL)
 		ex->conn->exchange = NULL;
-	if (ex->link != NULL && (*ex->link = ex->next) != NULL)
-		ex->next->link = ex->link;
+	if (ex->place != NULL && (*ex->place = ex->next) != NULL)
+		ex->next->place = ex->place;
 	exchange_leave_queue(ex);
 	if (ex->has_url)
 		url_release(&ex->url);
@@ -130,6 +130,24 @@ exchange_arm(struct exchange *ex, int64_t now)
 	(void)loop_timer(ex->rules->loop, &ex->timer, at);
 }
 
+/* Parameters that do not fit the message go to the front of the spool; once,
+ * however often the request is sent. */
+static int
+exchange_prefix(struct exchange *ex)
+{
+	struct conn *c = ex->conn;
+	const struct params *p = &c->params;
+	uint64_t body = c->body.fd == -1 ? c->body.length : 0;
+
+	if (ex->is_prefixed || WIRE_HEAD + p->length + body <= WIRE_MOST)
+		return 0;
+	if (body_prefix(&c->body, ex->rules->spool_dir, p->text, p->length) ==
+	    -1)
+		return -1;
+	ex->is_prefixed = 1;
+	return 0;
+}
+
 static int
 exchange_send(struct exchange *ex, struct queue *q, int answer)
 {
@@ -149,14 +167,12 @@ exchange_send(struct exchange *ex, struct queue *q, int answer)
 	head.counter = ex->counter;
 	head.queued = (uint64_t)ex->arrived;
 	head.not_after = (uint64_t)ex->not_after;
+	if (exchange_prefix(ex) == -1)
+		return -1;
 	if (c->body.fd != -1)
 		head.flags |= WIRE_SPOOL | WIRE_SPOOL_BODY;
-	if (WIRE_HEAD + p->length + (c->body.fd == -1 ? c->body.length : 0) >
-	    WIRE_MOST) {
-		if (body_prefix(&c->body, ex->rules->spool_dir, p->text,
-			p->length) == -1)
-			return -1;
-		head.flags |= WIRE_SPOOL | WIRE_SPOOL_PARAMS | WIRE_SPOOL_BODY;
+	if (ex->is_prefixed) {
+		head.flags |= WIRE_SPOOL_PARAMS;
 	} else {
 		memcpy(message + n, p->text, p->length);
 		n += p->length;
@@ -192,14 +208,17 @@ exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
 		fd_close(&ex->answer.fd);
 		fd_close(&pair[1]);
 		if (errno == EAGAIN || errno == EWOULDBLOCK ||
-		    errno == ENOBUFS || errno == ETOOMANYREFS)
+		    errno == ENOBUFS || errno == ETOOMANYREFS) {
+			exchange_arm(ex, now); /* it has a limit now */
 			return EXCHANGE_FULL;
+		}
 		return errno == EPIPE || errno == ECONNRESET ? EXCHANGE_OVER
 							     : EXCHANGE_FAILED;
 	}
 	fd_close(&pair[1]);
 	fd_close(&ex->conn->body.fd); /* the message holds it now */
 	ex->state = EXCHANGE_RUNNING;
+	ex->link = ex->rules->link;
 	ex->touched = now;
 	exchange_arm(ex, now);
 	return EXCHANGE_HANDED;
@@ -449,8 +468,10 @@ exchange_due(struct timer *t, int64_t now)
 	}
 	if (ex->state == EXCHANGE_RUNNING && !ex->is_asked &&
 	    !ex->conn->wrote && now >= ex->not_after + EXCHANGE_GRACE) {
+		/* another supervisor than that of then would not know */
+		if (ex->link == rules->link)
+			rules->ask(ex, now);
 		ex->is_asked = 1;
-		rules->ask(ex, now);
 	}
 	if (ex->state == EXCHANGE_RUNNING && now >= exchange_alone(ex) &&
 	    ex->answer.at != 0) {

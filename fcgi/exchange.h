@@ -44,6 +44,7 @@ struct exchange_rules {
 	int spool_dir;
 	uint64_t responder;
 	uint64_t counter;
+	uint64_t link;     /* which link to a supervisor this is */
 	size_t count;      /* exchanges there are */
 	int64_t heartbeat; /* ms of silence before one is sent behind Apache */
 	/* a request was not answered in the time it may wait: has a worker
@@ -71,6 +72,7 @@ struct exchange {
 	struct queue *queue; /* NULL: not routed yet */
 	enum exchange_state state;
 	uint64_t counter;
+	uint64_t link; /* the link when it was handed over */
 	int64_t arrived, not_after;
 	int64_t touched; /* when the worker last wrote, or it was handed over */
 	int64_t beat;    /* when a heartbeat was last sent */
@@ -89,7 +91,7 @@ struct exchange {
 	int type;
 
 	struct exchange *next_full;
-	struct exchange *next, **link; /* the responder's list */
+	struct exchange *next, **place; /* the responder's list */
 };
 
 struct exchange *exchange_new(

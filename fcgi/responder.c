@@ -133,15 +133,40 @@ responder_elect(struct responder *r, int64_t now)
 	fd_close(&c.told);
 }
 
+/* Our candidate cannot supervise, and said why: so does everybody who waits. */
+static void
+responder_sorry(struct responder *r, const char *why, int64_t now)
+{
+	struct exchange *ex, *next;
+
+	log_error("no supervisor could be started: %s", why);
+	for (ex = r->exchanges; ex != NULL; ex = next) {
+		next = ex->next;
+		if (ex->state == EXCHANGE_WAITING && ex->queue == NULL)
+			exchange_fail(ex, 503, "resources",
+			    "The server cannot start applications at the "
+			    "moment. Its owner finds the reason in mamayo.log.",
+			    10, now);
+	}
+}
+
 /* It supervises, or another one does: either way somebody can be reached. */
 static void
 responder_decided(struct watch *w, short got, int64_t now)
 {
 	struct responder *r =
 	    (struct responder *)((char *)w - offsetof(struct responder, born));
+	char why[sizeof((struct problem *)NULL)->text];
+	ssize_t n;
 
 	(void)got;
+	n = read(r->born.fd, why, sizeof why - 1);
 	responder_forget_candidate(r);
+	if (n > 0) {
+		why[n] = '\0';
+		responder_sorry(r, why, now);
+		return;
+	}
 	if (r->link.fd != -1 || r->exchanges == NULL)
 		return;
 	loop_cancel(r->loop, &r->reach);
@@ -165,6 +190,17 @@ responder_hello(struct responder *r)
 	    NULL, 0);
 }
 
+/* The next try to reach a supervisor comes later, until one has told us its
+ * routes. */
+static void
+responder_slow_down(struct responder *r)
+{
+	r->reach_wait =
+	    r->reach_wait == 0 ? RESPONDER_REACH_FIRST : r->reach_wait * 2;
+	if (r->reach_wait > RESPONDER_REACH_MOST)
+		r->reach_wait = RESPONDER_REACH_MOST;
+}
+
 /* Makes sure that there is a link, or that one is being tried for. */
 static void
 responder_reach(struct responder *r, int64_t now)
@@ -176,9 +212,10 @@ responder_reach(struct responder *r, int64_t now)
 	fd = lease_connect(r->account->run);
 	if (fd != -1) {
 		r->link.fd = fd;
-		r->reach_wait = 0;
+		r->rules.link++;
 		if (loop_watch(r->loop, &r->link) == 0) {
 			responder_hello(r);
+			responder_slow_down(r);
 			return;
 		}
 		fd_close(&r->link.fd);
@@ -187,10 +224,7 @@ responder_reach(struct responder *r, int64_t now)
 	else if (errno != EAGAIN)
 		log_warn("cannot reach the supervisor at %s/sock: %s",
 		    r->account->run, strerror(errno));
-	r->reach_wait =
-	    r->reach_wait == 0 ? RESPONDER_REACH_FIRST : r->reach_wait * 2;
-	if (r->reach_wait > RESPONDER_REACH_MOST)
-		r->reach_wait = RESPONDER_REACH_MOST;
+	responder_slow_down(r);
 	(void)loop_timer(r->loop, &r->reach, now + r->reach_wait);
 }
 
@@ -380,6 +414,7 @@ responder_retry_queue(struct responder *r, struct queue *q, int64_t now)
 		ex->next_full = NULL;
 		switch (responder_hand(r, ex, now)) {
 		case EXCHANGE_HANDED:
+		case EXCHANGE_FAILED: /* it has its page */
 			continue;
 		case EXCHANGE_FULL:
 			ex->next_full = q->full;
@@ -387,8 +422,7 @@ responder_retry_queue(struct responder *r, struct queue *q, int64_t now)
 				q->full_end = &ex->next_full;
 			q->full = ex;
 			return 1;
-		case EXCHANGE_OVER:
-		case EXCHANGE_FAILED: /* q may have gone with it */
+		case EXCHANGE_OVER: /* q may have gone with it */
 			return 0;
 		}
 	}
@@ -669,6 +703,7 @@ responder_take_routes(struct responder *r, const json_t *message, int64_t now)
 	r->ngroups_coming = 0;
 	r->stamp = strtoull(link_string(message, "stamp"), NULL, 16);
 	r->has_routes = 1;
+	r->reach_wait = 0;
 	responder_ask_for_orphans(r);
 	responder_consider_all(r, now);
 }
@@ -679,36 +714,55 @@ responder_seconds(const json_t *message, const char *key)
 	return (int64_t)link_int(message, key) * 1000;
 }
 
-/*
- * The supervisor of these queues has died. Workers that it had serve what is
- * queued and leave; what nobody has taken (there was no worker yet) is moved
- * to the new generation's queue, or, with send -1, given up.
- */
+/* Moves what nobody has taken from one queue into another. */
 static void
-responder_adopt(struct responder *r, const char *name, int send)
+responder_move_messages(struct queue *from, struct queue *to)
 {
 	static unsigned char message[WIRE_MOST];
-	struct queue *q;
 	int fds[2], is_sent = 1;
 	size_t nfds;
 	ssize_t n;
 
-	for (q = r->queues; q != NULL; q = q->next) {
+	while (is_sent) {
+		nfds = 2;
+		n = fd_recv(from->receive, message, sizeof message, fds, &nfds);
+		if (n <= 0)
+			return;
+		is_sent =
+		    fd_send(to->send, message, (size_t)n, fds, nfds) != -1;
+		for (size_t i = 0; i < nfds; i++)
+			fd_close(&fds[i]);
+	}
+}
+
+/*
+ * The supervisor of these queues has died. Workers that it had serve what is
+ * queued and leave; what nobody has taken (there was no worker yet) is moved
+ * to the new generation's queue, or, if there is none, given up. All that were
+ * handed over belong to the new one from now on: it may be orphaned, too.
+ */
+static void
+responder_adopt(struct responder *r, const char *name, struct queue *heir)
+{
+	struct queue *q, *next;
+	struct exchange *ex;
+
+	for (q = r->queues; q != NULL; q = next) {
+		next = q->next;
 		if (!q->is_orphan || strcmp(q->name, name) != 0)
 			continue;
-		while (send != -1 && is_sent) {
-			nfds = 2;
-			n = fd_recv(
-			    q->receive, message, sizeof message, fds, &nfds);
-			if (n <= 0)
-				break;
-			is_sent =
-			    fd_send(send, message, (size_t)n, fds, nfds) != -1;
-			for (size_t i = 0; i < nfds; i++)
-				fd_close(&fds[i]);
-		}
 		q->is_orphan = 0;
+		if (heir != NULL)
+			responder_move_messages(q, heir);
 		fd_close(&q->receive);
+		if (heir == NULL)
+			continue;
+		for (ex = r->exchanges; ex != NULL; ex = ex->next)
+			if (ex->queue == q) {
+				ex->queue = heir;
+				heir->in_flight++;
+			}
+		responder_queue_forget(r, q);
 	}
 }
 
@@ -735,7 +789,7 @@ responder_take_queue(
 	q->timeout = responder_seconds(message, "timeout");
 	q->queue_timeout = responder_seconds(message, "queue_timeout");
 	q->start_timeout = responder_seconds(message, "start_timeout");
-	responder_adopt(r, q->name, q->send);
+	responder_adopt(r, q->name, q);
 	responder_consider_all(r, now);
 }
 
@@ -750,7 +804,7 @@ responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 
 	if (q != NULL)
 		q->is_asked = 0;
-	responder_adopt(r, name, -1);
+	responder_adopt(r, name, NULL);
 	for (ex = r->exchanges; ex != NULL; ex = next) {
 		next = ex->next;
 		if (ex->state != EXCHANGE_WAITING || ex->queue != NULL ||
@@ -820,6 +874,21 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 		fd_close(&fds[i]);
 }
 
+/* run/ is another directory than the one that we have open, perhaps. */
+static int
+responder_spool_lost(struct conn_rules *rules)
+{
+	struct responder *r = rules->owner;
+	struct problem why;
+
+	if (account_open_run(r->account, &why) == -1) {
+		log_warn("cannot use the directory for bodies: %s", why.text);
+		return -1;
+	}
+	r->conn_rules.spool_dir = r->rules.spool_dir = r->account->run_fd;
+	return 0;
+}
+
 /* The supervisor has gone: what is handed over goes on, the next request
  * looks for another one. */
 static void
@@ -837,8 +906,11 @@ responder_lost(struct responder *r, int64_t now)
 		q->is_orphan = 1;
 		responder_queue_over(r, q, now);
 	}
-	if (r->exchanges != NULL)
+	(void)responder_spool_lost(&r->conn_rules); /* run/ may be another */
+	if (r->exchanges != NULL && r->reach_wait == 0)
 		responder_reach(r, now);
+	else if (r->exchanges != NULL && r->reach.place == 0)
+		(void)loop_timer(r->loop, &r->reach, now + r->reach_wait);
 }
 
 static void
@@ -907,9 +979,9 @@ responder_complete(struct conn *c, int64_t now)
 		conn_page(c, &page, now);
 		return;
 	}
-	ex->link = &r->exchanges;
+	ex->place = &r->exchanges;
 	if ((ex->next = r->exchanges) != NULL)
-		ex->next->link = &ex->next;
+		ex->next->place = &ex->next;
 	r->exchanges = ex;
 	responder_begin(r, ex, now);
 }
@@ -973,16 +1045,17 @@ responder_gone(struct conn *c, int64_t now)
 	conn_free(c);
 }
 
-static void
+/* Returns 1 if more connections may be waiting. */
+static int
 responder_accept(struct responder *r, int listener, int64_t now)
 {
 	struct conn *c;
 	int fd;
 
 	for (int i = 0; i < RESPONDER_ACCEPTS; i++) {
-		if (r->conn_rules.count >= r->most_conns) {
+		if (r->conn_rules.count >= r->most_conns && !r->is_leaving) {
 			responder_pause(r, now);
-			return;
+			return 0;
 		}
 		fd = listen_accept(listener);
 		if (fd == -1) {
@@ -994,11 +1067,11 @@ responder_accept(struct responder *r, int listener, int64_t now)
 				    strerror(errno));
 				responder_pause(r, now);
 			}
-			return;
+			return 0;
 		}
 		c = conn_new(fd, &r->conn_rules, now);
 		if (c == NULL)
-			return;
+			return 0;
 		c->complete = responder_complete;
 		c->aborted = responder_aborted;
 		c->drained = responder_drained;
@@ -1009,37 +1082,37 @@ responder_accept(struct responder *r, int listener, int64_t now)
 		r->conns = c;
 		conn_try(c, now);
 	}
+	return 1;
 }
 
 static void
 responder_listener_ready(struct watch *w, short got, int64_t now)
 {
 	(void)got;
-	responder_accept(((struct listener *)w)->owner, w->fd, now);
+	(void)responder_accept(((struct listener *)w)->owner, w->fd, now);
 }
 
 /* ----------------------------------------------------------- its own end -- */
 
 /* Kept connections between two requests, and those that never said a word. */
 static void
-responder_close_idle(struct responder *r, int also_fresh)
+responder_close_idle(struct responder *r, int also_fresh, int64_t now)
 {
 	struct conn *c, *next;
 
 	for (c = r->conns; c != NULL; c = next) {
 		next = c->next;
-		if (c->state == CONN_IDLE && (also_fresh || c->has_served))
-			conn_free(c);
+		if (also_fresh || c->has_served)
+			conn_close_idle(c, now);
 	}
 }
 
 static void
 responder_leave_due(struct timer *t, int64_t now)
 {
-	(void)now;
 	responder_close_idle(
 	    (struct responder *)((char *)t - offsetof(struct responder, leave)),
-	    1);
+	    1, now);
 }
 
 static void
@@ -1048,10 +1121,17 @@ responder_turns(struct responder *r)
 	while (!r->is_leaving || r->conns != NULL) {
 		loop_turn(r->loop);
 		if (r->is_leaving)
-			responder_close_idle(r, 0);
+			responder_close_idle(r, 0, loop_now(r->loop));
 		if (r->is_paused && r->conn_rules.count < r->paused_at)
 			responder_resume(r); /* there is room again */
 	}
+}
+
+static void
+responder_reap(void *arg, int64_t now)
+{
+	(void)arg;
+	proc_reap(now);
 }
 
 /* What was begun is carried on by a copy that the web server does not know. */
@@ -1062,6 +1142,7 @@ responder_carry_on(void *arg)
 
 	setsid();
 	loop_ignore_signals();
+	loop_signal(r->loop, SIGCHLD, responder_reap, r);
 	log_role("responder (leaving)");
 	for (size_t i = 0; i < r->nlisteners; i++)
 		fd_close(&r->listener[i].watch.fd);
@@ -1087,7 +1168,8 @@ responder_leave(void *arg, int64_t now)
 	for (size_t i = 0; i < r->nlisteners; i++) {
 		if (!r->spec->is_own)
 			shutdown(r->listener[i].watch.fd, SHUT_RD);
-		responder_accept(r, r->listener[i].watch.fd, now);
+		while (responder_accept(r, r->listener[i].watch.fd, now))
+			continue;
 		loop_unwatch(r->loop, &r->listener[i].watch);
 		if (r->spec->is_own)
 			fd_close(&r->listener[i].watch.fd);
@@ -1095,18 +1177,11 @@ responder_leave(void *arg, int64_t now)
 	loop_cancel(r->loop, &r->resume);
 	if (r->spec->stopped != NULL)
 		r->spec->stopped();
-	responder_close_idle(r, 0);
+	responder_close_idle(r, 0, now);
 	(void)loop_timer(r->loop, &r->leave, now + RESPONDER_LEAVE);
 	if (r->conns != NULL && !r->spec->is_own &&
 	    proc_fork(responder_carry_on, r) > 0)
 		_exit(0); /* everything of ours lives on in the copy */
-}
-
-static void
-responder_reap(void *arg, int64_t now)
-{
-	(void)arg;
-	proc_reap(now);
 }
 
 static void
@@ -1155,6 +1230,7 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 		.body_timeout =
 		    (int64_t)r->account->settings.app.body_timeout * 1000,
 		.idle_timeout = RESPONDER_IDLE_TIMEOUT,
+		.spool_lost = responder_spool_lost,
 		.owner = r };
 	r->rules = (struct exchange_rules){ .loop = r->loop,
 		.spool_dir = r->account->run_fd,

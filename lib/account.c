@@ -212,21 +212,40 @@ account_tell_where(int run_fd, const char *place)
 	fd_close(&fd);
 }
 
+/* The place that run/where names, or NULL. */
+static char *
+account_read_where(int run_fd)
+{
+	char place[sizeof((struct sockaddr_un *)NULL)->sun_path];
+	int fd = openat(
+	    run_fd, "where", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t n;
+
+	if (fd == -1)
+		return NULL;
+	n = read(fd, place, sizeof place);
+	fd_close(&fd);
+	if (n < 2 || place[0] != '/' || place[n - 1] != '\n')
+		return NULL;
+	return xstrndup(place, (size_t)n - 1);
+}
+
 /* A place for lock and socket when run/ cannot hold them. */
 static int
 account_other_run(struct account *a, int run_fd, struct problem *why)
 {
 	unsigned long hash = account_hash(a->root);
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
-	char *tried[3] = { NULL, NULL, NULL };
+	char *tried[4] = { NULL, NULL, NULL, NULL };
 	struct problem first = { "" };
 	int fd = -1;
 
+	tried[0] = account_read_where(run_fd); /* where the others are */
 	if (xdg != NULL && xdg[0] == '/')
-		tried[0] = xprintf("%s/mamayo-%08lx", xdg, hash);
-	tried[1] = xprintf("/run/user/%ld/mamayo-%08lx", (long)geteuid(), hash);
-	tried[2] = xprintf("/tmp/mamayo-%ld-%08lx", (long)geteuid(), hash);
-	for (int i = 0; i < 3 && fd == -1; i++) {
+		tried[1] = xprintf("%s/mamayo-%08lx", xdg, hash);
+	tried[2] = xprintf("/run/user/%ld/mamayo-%08lx", (long)geteuid(), hash);
+	tried[3] = xprintf("/tmp/mamayo-%ld-%08lx", (long)geteuid(), hash);
+	for (int i = 0; i < 4 && fd == -1; i++) {
 		if (tried[i] == NULL ||
 		    strlen(tried[i]) + ACCOUNT_SOCK_ROOM >
 			sizeof((struct sockaddr_un *)NULL)->sun_path)
@@ -238,7 +257,7 @@ account_other_run(struct account *a, int run_fd, struct problem *why)
 			a->run = xstrdup(tried[i]);
 		}
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		free(tried[i]);
 	if (fd == -1)
 		problem_set(why,
@@ -248,7 +267,7 @@ account_other_run(struct account *a, int run_fd, struct problem *why)
 	return fd;
 }
 
-static int
+int
 account_open_run(struct account *a, struct problem *why)
 {
 	int fd = account_directory(a, a->run, 0700, 1, why), other;
@@ -261,10 +280,13 @@ account_open_run(struct account *a, struct problem *why)
 		fd_close(&fd);
 		fd = other;
 	}
+	if (fd == -1)
+		return -1;
+	fd_close(&a->run_fd);
 	a->run_fd = fd;
-	if (fd != -1 && mkdirat(fd, "workers", 0700) == -1 && errno != EEXIST)
+	if (mkdirat(fd, "workers", 0700) == -1 && errno != EEXIST)
 		return problem_sys(why, "%s/workers", a->run);
-	return fd == -1 ? -1 : 0;
+	return 0;
 }
 
 int

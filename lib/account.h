@@ -43,6 +43,10 @@ int account_open(struct account *, struct problem *);
  * the sentence says why. */
 int account_read_settings(struct account *, struct problem *);
 
+/* Opens run/ (or the place used instead) again: it may have been removed, and
+ * made anew. On failure run_fd stays as it was. */
+int account_open_run(struct account *, struct problem *);
+
 /* Only paths: nothing is made (for commands that only look). */
 int account_find(struct account *, struct problem *);
 

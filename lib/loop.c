@@ -336,7 +336,7 @@ void
 loop_ignore_signals(void)
 {
 	static const int meaningless[] = { SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2,
-		SIGALRM, SIGVTALRM, SIGPROF, SIGQUIT };
+		SIGALRM, SIGVTALRM, SIGPROF, SIGQUIT, SIGXFSZ };
 
 	for (size_t i = 0; i < sizeof meaningless / sizeof meaningless[0]; i++)
 		(void)signal(meaningless[i], SIG_IGN);

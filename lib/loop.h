@@ -54,7 +54,8 @@ void loop_signal(
 
 /* From now on nothing happens on the signals that a web server, a terminal or
  * a stray kill may send and that mean nothing here: SIGPIPE, SIGHUP, SIGUSR1,
- * SIGUSR2, SIGALRM and the other timers', SIGQUIT. */
+ * SIGUSR2, SIGALRM and the other timers', SIGQUIT; nor on SIGXFSZ: a write
+ * beyond the limit of a file's size is an error like others. */
 void loop_ignore_signals(void);
 
 /* One poll and its callbacks. Waits at most until the next timer. */

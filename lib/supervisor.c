@@ -28,8 +28,8 @@
 #include "lib/supervisor.h"
 #include "lib/xalloc.h"
 
-#define SUPERVISOR_ROUTES   100  /* apps in one message */
-#define SUPERVISOR_BUSY_FOR 2000 /* ms of looking after an `active` */
+#define SUPERVISOR_ROUTES   24000 /* bytes of routes: then another message */
+#define SUPERVISOR_BUSY_FOR 2000  /* ms of looking after an `active` */
 #define SUPERVISOR_SNDBUF   (1024 * 1024)
 
 enum peer_role { PEER_UNKNOWN, PEER_RESPONDER, PEER_COMMAND };
@@ -286,37 +286,62 @@ supervisor_scan(struct supervisor *s, int64_t now)
 	supervisor_match(s, now);
 }
 
+/* Sends a part of the table, and begins the next. -1 if it cannot be sent. */
+static int
+supervisor_send_part(struct supervisor *s, struct peer *peer, int is_first,
+    int is_last, json_t *apps, json_t *groups)
+{
+	char stamp[17];
+	int result;
+
+	snprintf(stamp, sizeof stamp, "%016llx", (unsigned long long)s->stamp);
+	result = link_send(peer->watch.fd,
+	    json_pack("{s:s, s:b, s:b, s:s, s:O, s:O}", "type", "routes",
+		"first", is_first, "last", is_last, "stamp", stamp, "apps",
+		apps, "groups", groups),
+	    NULL, 0);
+	json_array_clear(apps);
+	json_array_clear(groups);
+	return result;
+}
+
+/* The table of routes, in as many messages as it needs. A responder that
+ * cannot be told is hung up on: it comes again. */
 static void
 supervisor_send_routes(struct supervisor *s, struct peer *peer)
 {
 	json_t *apps = json_array(), *groups = json_array();
+	size_t bytes = 0, group = 0;
 	struct pool *p = s->pools;
-	char stamp[17];
-	int is_first = 1, n;
+	int is_first = 1, failed = 0;
 
-	snprintf(stamp, sizeof stamp, "%016llx", (unsigned long long)s->stamp);
-	for (size_t i = 0; i < s->found.ngroups; i++)
-		json_array_append_new(groups, json_string(s->found.groups[i]));
-	do {
-		for (n = 0; p != NULL && n < SUPERVISOR_ROUTES; p = p->next) {
-			if (p->is_draining)
-				continue;
-			json_array_append_new(apps,
-			    json_pack("{s:s, s:s, s:s}", "host", p->app.host,
-				"mount", p->app.mount, "name", p->app.name));
-			n++;
+	while (!failed && (p != NULL || group < s->found.ngroups)) {
+		if (bytes > SUPERVISOR_ROUTES) {
+			failed = supervisor_send_part(
+			    s, peer, is_first, 0, apps, groups);
+			is_first = 0;
+			bytes = 0;
+		} else if (group < s->found.ngroups) {
+			json_array_append_new(
+			    groups, json_string(s->found.groups[group]));
+			bytes += strlen(s->found.groups[group++]) + 8;
+		} else {
+			if (!p->is_draining) {
+				json_array_append_new(apps,
+				    json_pack("{s:s, s:s, s:s}", "host",
+					p->app.host, "mount", p->app.mount,
+					"name", p->app.name));
+				bytes += 3 * strlen(p->app.name) + 64;
+			}
+			p = p->next;
 		}
-		if (link_send(peer->watch.fd,
-			json_pack("{s:s, s:b, s:b, s:s, s:o, s:o}", "type",
-			    "routes", "first", is_first, "last", p == NULL,
-			    "stamp", stamp, "apps", apps, "groups", groups),
-			NULL, 0) == -1)
-			log_warn("cannot tell a responder the routes: %s",
-			    strerror(errno));
-		is_first = 0;
-		apps = json_array();
-		groups = json_array();
-	} while (p != NULL);
+	}
+	if (failed ||
+	    supervisor_send_part(s, peer, is_first, 1, apps, groups) == -1) {
+		log_warn(
+		    "cannot tell a responder the routes: %s", strerror(errno));
+		shutdown(peer->watch.fd, SHUT_RDWR);
+	}
 	json_decref(apps);
 	json_decref(groups);
 }
@@ -652,6 +677,8 @@ supervisor_listener_ready(struct watch *w, short got, int64_t now)
 	(void)got;
 	while ((fd = listen_accept(w->fd)) != -1)
 		supervisor_greet(s, fd, now);
+	if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+		loop_unwatch(s->loop, w); /* no room: until the next tick */
 }
 
 /* ----------------------------------------------------------- its own end -- */
@@ -670,6 +697,8 @@ supervisor_leave(struct supervisor *s, const char *why, int64_t now)
 		supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
 					    "generation", p->generation));
 		pool_drain(p, now);
+		if (p->workers == NULL)
+			supervisor_forget_pool(s, p);
 	}
 	(void)loop_timer(s->loop, &s->tick, now); /* perhaps that is all */
 }
@@ -718,42 +747,6 @@ supervisor_consider_leaving(struct supervisor *s, int64_t now)
 		supervisor_leave(s, "nothing to do for a while", now);
 }
 
-static void
-supervisor_tick_due(struct timer *t, int64_t now)
-{
-	struct supervisor *s =
-	    (struct supervisor *)((char *)t -
-				  offsetof(struct supervisor, tick));
-	struct pool *p, *next;
-
-	if (!s->is_retired && !lease_holds(&s->lease))
-		supervisor_retire(s,
-		    "the lock file has been removed; another one takes over",
-		    now);
-	for (p = s->pools; p != NULL; p = next) {
-		next = p->next;
-		(void)pool_shrink(p, now);
-	}
-	if (!s->is_leaving)
-		supervisor_consider_leaving(s, now);
-	s->is_over = s->is_leaving && supervisor_workers(s) == 0;
-	(void)loop_timer(s->loop, &s->tick,
-	    now + (s->is_leaving ? POOL_LOOK_MS : SUPERVISOR_TICK));
-}
-
-static void
-supervisor_asked(void *arg, int64_t now)
-{
-	supervisor_retire(arg, "asked to by a signal", now);
-}
-
-static void
-supervisor_reap(void *arg, int64_t now)
-{
-	(void)arg;
-	proc_reap(now);
-}
-
 /*
  * What a former supervisor has left behind when it was killed: pages of
  * workers that have ended, and what it was just about to rename.
@@ -789,6 +782,7 @@ supervisor_clean(int dir_fd)
 static int
 supervisor_prepare(struct supervisor *s, struct problem *why)
 {
+	fd_close(&s->host.boards_dir);
 	s->host.boards_dir = openat(s->account.run_fd, "workers",
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (s->host.boards_dir == -1)
@@ -799,6 +793,59 @@ supervisor_prepare(struct supervisor *s, struct problem *why)
 	supervisor_clean(s->host.boards_dir);
 	supervisor_clean(s->account.run_fd);
 	return 0;
+}
+
+/* What may have been taken from us since the last tick. */
+static void
+supervisor_heal(struct supervisor *s)
+{
+	struct problem why;
+	struct stat st;
+
+	if (!s->is_retired && s->listener.at == 0)
+		(void)loop_watch(s->loop, &s->listener);
+	if (fstat(s->host.boards_dir, &st) == 0 && st.st_nlink == 0 &&
+	    !s->is_retired &&
+	    (account_open_run(&s->account, &why) == -1 ||
+		supervisor_prepare(s, &why) == -1))
+		log_error("%s", why.text);
+}
+
+static void
+supervisor_tick_due(struct timer *t, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)t -
+				  offsetof(struct supervisor, tick));
+	struct pool *p, *next;
+
+	if (!s->is_retired && !lease_holds(&s->lease))
+		supervisor_retire(s,
+		    "the lock file has been removed; another one takes over",
+		    now);
+	supervisor_heal(s);
+	for (p = s->pools; p != NULL; p = next) {
+		next = p->next;
+		(void)pool_shrink(p, now);
+	}
+	if (!s->is_leaving)
+		supervisor_consider_leaving(s, now);
+	s->is_over = s->is_leaving && supervisor_workers(s) == 0;
+	(void)loop_timer(s->loop, &s->tick,
+	    now + (s->is_leaving ? POOL_LOOK_MS : SUPERVISOR_TICK));
+}
+
+static void
+supervisor_asked(void *arg, int64_t now)
+{
+	supervisor_retire(arg, "asked to by a signal", now);
+}
+
+static void
+supervisor_reap(void *arg, int64_t now)
+{
+	(void)arg;
+	proc_reap(now);
 }
 
 static void
@@ -838,6 +885,13 @@ supervisor_serve(struct supervisor *s)
 	}
 }
 
+/* Tells whoever forked us why we cannot supervise. */
+static int
+candidate_sorry(const struct problem *why)
+{
+	return fd_write_all(0, why->text, strlen(why->text)) == 0 ? 1 : 2;
+}
+
 int
 supervisor_candidate(char *root)
 {
@@ -856,28 +910,28 @@ supervisor_candidate(char *root)
 	free(root);
 	log_role("supervisor");
 	account_init(&s.account);
+	s.host.boards_dir = -1;
 	if (account_open(&s.account, &why) == -1)
-		return 1;
-	if (log_open(s.account.log) == -1)
-		return 1;
+		return candidate_sorry(&why);
+	if (log_open(s.account.log) == -1) {
+		problem_sys(&why, "cannot write %s", s.account.log);
+		return candidate_sorry(&why);
+	}
 	lease_init(&s.lease, s.account.run);
 	taken = lease_take(&s.lease, &why);
-	close(0); /* somebody waits for this end */
-	if (fd_open_std() == -1)
-		return 1;
 	if (taken != 1) {
-		if (taken == -1)
-			log_error("%s", why.text);
 		lease_release(&s.lease);
-		return taken == -1;
+		return taken == -1 ? candidate_sorry(&why) : 0;
 	}
 	log_info(
 	    "supervisor of %s, mamayo %s", s.account.root, PACKAGE_VERSION);
 	if (s.account.remark != NULL)
 		log_warn("%s", s.account.remark);
 	if (supervisor_prepare(&s, &why) == -1)
-		log_error("cannot supervise: %s", why.text);
+		(void)candidate_sorry(&why);
 	else {
+		close(0); /* somebody waits for this end */
+		(void)fd_open_std();
 		supervisor_serve(&s);
 		supervisor_clean(s.host.boards_dir);
 	}
