@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +25,11 @@
 #include "lib/wire.h"
 #include "lib/xalloc.h"
 
+#define POOL_DEAF_MS     1000 /* unread for so long: nobody to count on */
 #define POOL_ANSWERS     64   /* waiting requests answered per turn */
-#define POOL_STAMP_FILES 1000 /* files of an app's directory looked at */
+#define POOL_STAMP_FILES 2000 /* files of an app that are looked at ... */
+#define POOL_STAMP_DEPTH 6    /* ... in directories so far below its own; in */
+#define POOL_VENV_DEPTH  3    /* a virtualenv down to what is installed */
 #define POOL_SNDBUF      (4 * 1024 * 1024) /* asked for; the system lets less */
 
 #define POOL_BOOT                                       \
@@ -185,29 +187,54 @@ pool_open(struct pool *p, int64_t now)
 
 /* --------------------------------------------------------- not starting -- */
 
-/* A number that changes when a file at the top of the app's directory does. */
+/*
+ * Adds up what tells one state of a directory from another, and of those below
+ * it: a sum, because the order may differ. `files` may still be looked at.
+ */
+static uint64_t
+pool_stamp_of(int fd, int depth, int *files)
+{
+	uint64_t sum = 1;
+	struct dirent *entry;
+	struct stat st;
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+
+	if (dir == NULL) {
+		fd_close(&fd);
+		return 0;
+	}
+	if (depth > POOL_VENV_DEPTH &&
+	    faccessat(fd, "pyvenv.cfg", F_OK, 0) == 0)
+		depth = POOL_VENV_DEPTH;
+	while (*files > 0 && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] == '.' || entry->d_name[0] == '_' ||
+		    strcmp(entry->d_name, "node_modules") == 0 ||
+		    fstatat(dirfd(dir), entry->d_name, &st, 0) == -1)
+			continue;
+		--*files;
+		sum += (uint64_t)st.st_mtim.tv_sec * 1000003u +
+		       (uint64_t)st.st_mtim.tv_nsec * 31u +
+		       (uint64_t)st.st_ino + (uint64_t)st.st_size * 7u;
+		if (S_ISDIR(st.st_mode) && depth > 0)
+			sum += pool_stamp_of(openat(dirfd(dir), entry->d_name,
+						 O_RDONLY | O_DIRECTORY |
+						     O_CLOEXEC | O_NOFOLLOW),
+			    depth - 1, files);
+	}
+	closedir(dir);
+	return sum;
+}
+
+/* A number that changes when the app's files do; 0 if its directory is not
+ * there. */
 static uint64_t
 pool_stamp(const struct pool *p)
 {
-	uint64_t stamp = 14695981039346656037u;
-	struct dirent *entry;
-	struct stat st;
-	int files = 0;
-	DIR *dir = opendir(p->app.directory);
+	int files = POOL_STAMP_FILES;
 
-	if (dir == NULL)
-		return 0;
-	while (files++ < POOL_STAMP_FILES && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.' || entry->d_name[0] == '_' ||
-		    fstatat(dirfd(dir), entry->d_name, &st, 0) == -1)
-			continue;
-		/* a sum, because the order may differ */
-		stamp += (uint64_t)st.st_mtim.tv_sec * 1000003u +
-			 (uint64_t)st.st_mtim.tv_nsec * 31u +
-			 (uint64_t)st.st_ino + (uint64_t)st.st_size * 7u;
-	}
-	closedir(dir);
-	return stamp;
+	return pool_stamp_of(
+	    open(p->app.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+	    POOL_STAMP_DEPTH, &files);
 }
 
 static int
@@ -315,24 +342,46 @@ pool_answer(struct pool *p, const unsigned char *message,
 	shutdown(answer, SHUT_RDWR);
 }
 
-/* Takes waiting requests out of the queue and answers each. */
+/* May the app be tried again? After its back-off, or when a file of it has
+ * changed. */
+static int
+pool_may_retry(struct pool *p, int64_t now)
+{
+	if (p->retry_at == 0 || now >= p->retry_at)
+		return 1;
+	p->stamped_at = clock_ms();
+	return (p->state == POOL_FAILING && pool_stamp(p) != p->failed_stamp) ||
+	       (p->state == POOL_MISSING && pool_stamp(p) != 0);
+}
+
+/*
+ * Takes waiting requests out of the queue and answers each. One that has come
+ * after the files were last looked at goes back if they have changed: its
+ * visitor may know that the app is mended.
+ */
 static void
 pool_answer_all(struct pool *p)
 {
 	static unsigned char message[WIRE_MOST];
 	struct wire_head head;
-	int fds[2];
+	int fds[2], is_back = 0;
 	size_t nfds;
 	ssize_t n;
 
-	for (int i = 0; i < POOL_ANSWERS; i++) {
+	for (int i = 0; i < POOL_ANSWERS && !is_back; i++) {
 		nfds = 2;
 		n = fd_recv(
 		    p->queue_receive, message, sizeof message, fds, &nfds);
 		if (n == -1 || n == 0)
 			return;
-		if (nfds > 0 && wire_get_head(message, (size_t)n, &head) == 0)
-			pool_answer(p, message, &head, fds[0]);
+		if (nfds > 0 && wire_get_head(message, (size_t)n, &head) == 0) {
+			is_back = (int64_t)head.queued >= p->stamped_at &&
+				  pool_may_retry(p, clock_ms()) &&
+				  fd_send(p->queue_send, message, (size_t)n,
+				      fds, nfds) != -1;
+			if (!is_back)
+				pool_answer(p, message, &head, fds[0]);
+		}
 		for (size_t k = 0; k < nfds; k++)
 			fd_close(&fds[k]);
 	}
@@ -532,16 +581,6 @@ pool_start(struct pool *p, int64_t now)
 	pool_watch_queue(p);
 }
 
-/* May the app be tried again? After its back-off, or when a file of it has
- * changed. */
-static int
-pool_may_retry(struct pool *p, int64_t now)
-{
-	return p->retry_at == 0 || now >= p->retry_at ||
-	       (p->state == POOL_FAILING && pool_stamp(p) != p->failed_stamp) ||
-	       (p->state == POOL_MISSING && pool_stamp(p) != 0);
-}
-
 /* A request waits and there is no worker for it. */
 static void
 pool_wake(struct watch *w, short got, int64_t now)
@@ -664,25 +703,43 @@ pool_after_death(
 		return;
 	}
 	if (was == WORKER_STUCK || was == WORKER_KILLED)
-		snprintf(text, sizeof text,
-		    "it was not ready %d seconds after its start (start_timeout"
-		    "); where it hung is above in this log",
-		    p->settings.start_timeout);
-	else
-		snprintf(text, sizeof text,
-		    "its process ended while it was starting: %s; what it "
-		    "printed is above in this log",
-		    how);
+		return; /* has failed already */
+	snprintf(text, sizeof text,
+	    "its process ended while it was starting: %s; what it printed is "
+	    "above in this log",
+	    how);
 	pool_fail(p, "cannot-start", text, NULL, -1, now);
 }
 
+/* A start that hangs, or that does not talk to us any more, has failed: the
+ * next one is not to begin while this one is still being ended. */
+static void
+pool_hopeless(struct pool *p, const struct worker *w, int64_t now)
+{
+	char text[128];
+
+	if (w->state == WORKER_STUCK) {
+		snprintf(text, sizeof text,
+		    "it was not ready %d seconds after its start "
+		    "(start_timeout)",
+		    p->settings.start_timeout);
+		pool_fail(p, "cannot-start", text, NULL, -1, now);
+		pool_to_log(p, "where it hangs, most recent call first:");
+	} else if (w->state == WORKER_KILLED)
+		pool_fail(p, "cannot-start",
+		    "it closed its control socket (descriptor 3) while it was "
+		    "starting",
+		    NULL, -1, now);
+}
+
+/* Asks the idle ones to look into the queue. */
 static void
 pool_nudge(struct pool *p)
 {
 	struct worker *w;
 
 	for (w = p->workers; w != NULL; w = w->next)
-		if (w->state == WORKER_READY)
+		if (w->state == WORKER_READY && w->deaf_since == 0)
 			worker_tell(w, "look");
 }
 
@@ -707,20 +764,45 @@ pool_keep_min(struct pool *p, int64_t now)
 		pool_start(p, now);
 }
 
+/* Does a request wait? (Poll would also tell of the end of a queue that is
+ * drained, and SIOCOUTQ of nothing outside Linux.) */
+static int
+pool_has_waiting(const struct pool *p)
+{
+	char byte;
+
+	return p->queue_receive != -1 &&
+	       recv(p->queue_receive, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* What waits in a queue that takes no more, and that no worker is left for. */
+static void
+pool_finish(struct pool *p, int64_t now)
+{
+	if (p->workers != NULL || !pool_has_waiting(p))
+		return;
+	if (p->missing_since == 0 && pool_may_retry(p, now))
+		pool_start(p, now);
+	if (p->workers != NULL)
+		return;
+	if (p->missing_since != 0)
+		snprintf(p->code, sizeof p->code, "missing");
+	pool_answer_all(p);
+}
+
 /* A worker has changed state. May free w: last use. */
 static void
 pool_changed(struct worker *w, enum worker_state was, int64_t now)
 {
 	struct pool *p = w->owner;
+	int comes_late = w->state == WORKER_READY && p->is_draining;
 
 	if (w->state == WORKER_READY) {
 		p->retry_at = 0;
 		w->board.word[BOARD_STARTED] = (uint64_t)now;
 	}
-	if (w->state == WORKER_STUCK && was == WORKER_STARTING)
-		pool_to_log(p,
-		    "the start takes too long; where it hangs (most recent "
-		    "call first):");
+	if (was == WORKER_STARTING)
+		pool_hopeless(p, w, now);
 	if (w->state == WORKER_DEAD) {
 		pool_obituary(p, w, was);
 		pool_after_death(p, w, was, now);
@@ -728,25 +810,19 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 		/* its wake-up may have been owed to a request (EPOLLEXCLUSIVE)
 		 */
 		pool_nudge(p);
+		if (p->is_draining)
+			pool_finish(p, now);
 	}
 	pool_set_state(p);
 	pool_keep_min(p, now);
 	pool_watch_queue(p);
-	p->host->changed(p->host, p, now); /* may free p: last use */
+	if (comes_late)
+		worker_feed(w, WORKER_ASKED, now); /* comes back to here */
+	else
+		p->host->changed(p->host, p, now); /* may free p: last use */
 }
 
 /* -------------------------------------------------------------- looking -- */
-
-/* Does a request wait? Portable: SIOCOUTQ counts bytes of what is unread on
- * Linux, elsewhere nothing. */
-static int
-pool_has_waiting(const struct pool *p)
-{
-	struct pollfd receive = { .fd = p->queue_receive, .events = POLLIN };
-
-	return p->queue_receive != -1 && poll(&receive, 1, 0) > 0 &&
-	       receive.revents & POLLIN;
-}
 
 /* The request has been silent for longer than the app's limit. */
 static void
@@ -776,9 +852,43 @@ pool_is_stuck(const struct pool *p, const struct worker *w, int64_t now)
 			     ? board[BOARD_STARTED]
 			     : board[BOARD_PROGRESS];
 
-	return worker_is_busy(w) && board[BOARD_STATE] != BOARD_SENDING &&
+	return board[BOARD_STATE] != BOARD_SENDING &&
 	       (w->state == WORKER_READY || w->state == WORKER_LEAVING) &&
 	       now - (int64_t)since >= (int64_t)p->settings.timeout * 1000;
+}
+
+/*
+ * A worker may be stopped, or its interpreter held by a thread, while it waits
+ * for requests: then it leaves unread what it is told. It does not count as
+ * idle, and it is stuck like one that is silent in a request.
+ */
+static int
+pool_is_deaf(struct worker *w, int is_waiting, int64_t now)
+{
+	if (!is_waiting && w->deaf_since == 0)
+		return 0;
+	if (!worker_has_unread(w))
+		w->deaf_since = 0;
+	else if (w->deaf_since == 0)
+		w->deaf_since = now;
+	return w->deaf_since != 0 && now - w->deaf_since >= POOL_DEAF_MS;
+}
+
+/* May feed w. */
+static void
+pool_deaf(struct pool *p, struct worker *w, int64_t now)
+{
+	char line[160];
+
+	if (now - w->deaf_since < (int64_t)p->settings.timeout * 1000)
+		return;
+	snprintf(line, sizeof line,
+	    "worker %ld takes no requests and has not listened for %d seconds "
+	    "(timeout); it is ended. Where it is, most recent call first:",
+	    (long)w->pid, p->settings.timeout);
+	pool_to_log(p, line);
+	log_warn("%s: %s", p->app.name, line);
+	worker_feed(w, WORKER_SILENT, now);
 }
 
 int
@@ -790,21 +900,26 @@ pool_look(struct pool *p, int64_t now)
 	for (w = p->workers; w != NULL; w = next) {
 		next = w->next;
 		worker_look_at_board(w);
-		if (worker_is_busy(w))
+		if (worker_is_busy(w)) {
 			busy++;
-		else if (w->state == WORKER_READY)
-			idle++;
-		if (pool_is_stuck(p, w, now))
-			pool_stuck(p, w, now);
+			w->deaf_since = 0;
+			if (pool_is_stuck(p, w, now))
+				pool_stuck(p, w, now);
+		} else if (w->state == WORKER_READY) {
+			if (pool_is_deaf(w, is_waiting, now))
+				pool_deaf(p, w, now);
+			else
+				idle++;
+		}
 	}
 	p->waiting = is_waiting && idle == 0 ? p->waiting + 1 : 0;
 	p->stranded = is_waiting && idle > 0 ? p->stranded + 1 : 0;
 	if (p->stranded >= POOL_STRANDED_LOOKS)
 		pool_nudge(p);
-	if (p->waiting >= POOL_GROW_LOOKS && pool_ready_workers(p) > 0 &&
+	if (p->waiting >= POOL_GROW_LOOKS &&
+	    (pool_ready_workers(p) > 0 || p->is_draining) &&
 	    pool_starting_workers(p) == 0 && p->nworkers < p->max &&
-	    !p->is_draining && pool_may_retry(p, now) &&
-	    p->host->may_grow(p->host, p)) {
+	    pool_may_retry(p, now) && p->host->may_grow(p->host, p)) {
 		p->waiting = 0;
 		pool_start(p, now);
 	}
@@ -854,10 +969,7 @@ pool_drain(struct pool *p, int64_t now)
 			worker_feed(w, WORKER_ASKED, now);
 	}
 	pool_watch_queue(p);
-	if (p->workers == NULL && p->queue_receive != -1) {
-		snprintf(p->code, sizeof p->code, "missing");
-		pool_answer_all(p);
-	}
+	pool_finish(p, now);
 }
 
 int

@@ -79,7 +79,8 @@ struct pool {
 	/* why it cannot start */
 	unsigned failures;     /* in a row */
 	int64_t retry_at;      /* clock_ms(); 0: at once */
-	uint64_t failed_stamp; /* of its files, when it failed */
+	uint64_t failed_stamp; /* of its files, when it failed ... */
+	int64_t stamped_at;    /* ... and when they were last looked at */
 	char reference[9];
 	char code[16]; /* X-Mamayo-Error */
 	char *advice, *detail;

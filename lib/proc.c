@@ -257,6 +257,7 @@ proc_start(
 		return -1;
 	}
 	p->pid = pid;
+	p->takes_group = 0;
 	p->next = running;
 	running = p;
 	return 0;
@@ -288,6 +289,17 @@ proc_kill_group(const struct proc *p, int signo)
 		kill(-p->pid, signo);
 }
 
+/* While its leader is still a zombie, a group's number is nobody else's. */
+static void
+proc_end_group(pid_t pid)
+{
+	const struct proc *p;
+
+	for (p = running; p != NULL; p = p->next)
+		if (p->pid == pid && p->takes_group)
+			kill(-pid, SIGKILL);
+}
+
 static void
 proc_ended(pid_t pid, int status, int64_t now)
 {
@@ -308,15 +320,22 @@ proc_ended(pid_t pid, int status, int64_t now)
 void
 proc_reap(int64_t now)
 {
+	siginfo_t info;
 	int status;
-	pid_t pid;
 
 	for (;;) { /* one SIGCHLD can stand for many of them */
-		pid = waitpid(-1, &status, WNOHANG);
-		if (pid > 0)
-			proc_ended(pid, status, now);
-		else if (pid == 0 || errno != EINTR)
-			return; /* none ended yet, or none left */
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) ==
+		    -1) {
+			if (errno == EINTR)
+				continue;
+			return; /* none left */
+		}
+		if (info.si_pid == 0)
+			return; /* none ended yet */
+		proc_end_group(info.si_pid);
+		if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
+			proc_ended(info.si_pid, status, now);
 	}
 }
 

@@ -14,7 +14,9 @@
  * been reaped; from then on its pid is 0 and nobody can kill a stranger.
  */
 struct proc {
-	pid_t pid; /* 0: not running */
+	pid_t pid;       /* 0: not running */
+	int takes_group; /* what is left of its process group at its end is
+			    killed */
 	void (*ended)(struct proc *, int status, int64_t now);
 	struct proc *next; /* private */
 };

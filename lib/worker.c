@@ -6,7 +6,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+#ifdef HAVE_LINUX_SOCKIOS_H
+#include <linux/sockios.h> /* SIOCOUTQ */
+#endif
 
 #include "lib/fd.h"
 #include "lib/link.h"
@@ -53,14 +58,29 @@ worker_tell(struct worker *w, const char *type)
 		    w->control.fd, json_pack("{s:s}", "type", type), NULL, 0);
 }
 
+int
+worker_has_unread(const struct worker *w)
+{
+	int bytes = 0;
+
+#ifdef SIOCOUTQ
+	if (w->control.fd == -1 || ioctl(w->control.fd, SIOCOUTQ, &bytes) == -1)
+		bytes = 0;
+#else
+	(void)w;
+#endif
+	return bytes > 0;
+}
+
 static void
 worker_act(struct worker *w, enum worker_state then)
 {
 	if (then == WORKER_LEAVING)
 		worker_tell(w, "leave");
-	else if (then == WORKER_STUCK)
+	else if (then == WORKER_STUCK) {
+		w->proc.takes_group = 1;
 		proc_kill(&w->proc, SIGABRT); /* faulthandler writes stacks */
-	else if (then == WORKER_KILLED)
+	} else if (then == WORKER_KILLED)
 		proc_kill_group(&w->proc, SIGKILL);
 }
 

@@ -42,8 +42,8 @@ struct worker {
 	int64_t stop_timeout;
 	int board_fd, boards_dir;
 	char board_name[64];
-	struct board board;   /* as last read */
-	int64_t looked_stuck; /* see pool */
+	struct board board; /* as last read */
+	int64_t deaf_since; /* see pool; 0: it listens */
 	void (*said)(struct worker *, const json_t *, int64_t now);
 	void (*changed)(struct worker *, enum worker_state was, int64_t now);
 	void *owner;
@@ -66,6 +66,8 @@ int worker_is_busy(const struct worker *);
 
 /* A message on the control socket; never waits. */
 void worker_tell(struct worker *, const char *type);
+/* Has it not yet read what it was told? 0 where the system cannot say. */
+int worker_has_unread(const struct worker *);
 
 /* What a person is shown: starting idle busy sending draining. */
 const char *worker_shown(const struct worker *);
