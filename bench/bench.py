@@ -534,11 +534,13 @@ def print_load(got, clients, reference):
 
 def print_cold(first, cold, alone):
     more = statistics.median(cold) - statistics.median(alone)
-    print("\nFirst answer with nothing running, medians of %d rounds, ms" %
+    print("\nFirst answer with nothing running, %d rounds, ms: median, best" %
           len(cold))
-    print("%-42s%8.1f" % ("lighttpd, mamayo", statistics.median(cold)))
-    print("%-42s%8.1f" % ("%s wsgi.py" % PYTHON, statistics.median(alone)))
-    print("%-42s%8.1f  %s" % ("more", more, met(more, COLD_MOST)))
+    line = "%-42s%8.1f%8.1f"
+    print(line % ("lighttpd, mamayo", statistics.median(cold), min(cold)))
+    print(line % (PYTHON + " wsgi.py", statistics.median(alone), min(alone)))
+    print((line + "  %s") % ("more", more, min(cold) - min(alone),
+                             met(more, COLD_MOST)))
     print("%-42s%8.1f" % ("the first of all, in an empty account", first))
 
 
