@@ -699,7 +699,12 @@ conn_end(struct conn *c, int64_t now)
 void
 conn_cut(struct conn *c, int64_t now)
 {
-	if (!c->mid_record)
+	const char *software = params_get(&c->params, "SERVER_SOFTWARE");
+
+	/* nginx waits for END_REQUEST where it has not asked to keep the
+	 * connection; every other server would take it for a whole answer */
+	if (!c->mid_record && !c->keep && software != NULL &&
+	    strncmp(software, "nginx", 5) == 0)
 		conn_emit_cut(c);
 	c->keep = 0;
 	conn_end(c, now);

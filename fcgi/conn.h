@@ -133,8 +133,9 @@ void conn_page(struct conn *, const struct page *, int64_t now);
  */
 void conn_end(struct conn *, int64_t now);
 
-/* The answer cannot be completed: END_REQUEST with appStatus 1 where the
- * stream allows it, and close. May call gone(): last use. */
+/* The answer cannot be completed: closes, so that the visitor sees it is cut.
+ * (Behind nginx without kept connections that takes an END_REQUEST, with
+ * appStatus 1.) May call gone(): last use. */
 void conn_cut(struct conn *, int64_t now);
 
 #endif

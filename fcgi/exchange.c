@@ -276,57 +276,98 @@ exchange_take_head(struct exchange *ex)
 	if (r.type == FCGI_END_REQUEST && r.length != 8)
 		return -1;
 	ex->type = r.type;
-	ex->left = (size_t)r.length + r.padding;
+	ex->left = r.padding;
+	if (r.type != FCGI_END_REQUEST) /* which has been collected whole */
+		ex->left += r.length;
 	return 0;
 }
 
+/* An END_REQUEST is looked at as a whole before it is passed on. */
+static size_t
+exchange_head_size(const struct exchange *ex)
+{
+	return ex->head_length >= RECORD_HEAD && ex->head[1] == FCGI_END_REQUEST
+		   ? RECORD_END
+		   : RECORD_HEAD;
+}
+
+/* Collects a head from n bytes; returns how many of them it took. */
+static size_t
+exchange_collect(struct exchange *ex, const unsigned char *in, size_t n)
+{
+	size_t used = 0, piece;
+
+	while (used < n && ex->head_length < exchange_head_size(ex)) {
+		piece = exchange_head_size(ex) - ex->head_length;
+		if (piece > n - used)
+			piece = n - used;
+		memcpy(ex->head + ex->head_length, in + used, piece);
+		ex->head_length += piece;
+		used += piece;
+	}
+	return used;
+}
+
+/* Does the worker say that it could not complete its answer? */
+static int
+exchange_is_cut(const struct exchange *ex)
+{
+	static const unsigned char well[4] = { 0, 0, 0, 0 };
+
+	return ex->type == FCGI_END_REQUEST &&
+	       memcmp(ex->head + RECORD_HEAD, well, sizeof well) != 0;
+}
+
+enum walked {
+	WALKED_ON,
+	WALKED_END,      /* END_REQUEST has passed */
+	WALKED_CUT,      /* it says that the answer is not whole */
+	WALKED_NONSENSE, /* not FastCGI */
+	WALKED_FULL      /* the conn takes no more */
+};
+
 /*
  * Walks over n bytes and forwards them, always up to a place that is known to
- * be good. Returns 0, 1 when END_REQUEST has passed, -1 for nonsense, -2 when
- * the conn takes no more.
+ * be good: an unfinished head waits with us.
  */
-static int
+static enum walked
 exchange_walk(struct exchange *ex, const unsigned char *in, size_t n)
 {
+	enum walked result = WALKED_ON;
 	size_t at = 0, piece, begin = 0;
 
-	while (at < n && !ex->has_ended) {
+	while (at < n && result == WALKED_ON) {
 		if (ex->left > 0) {
 			piece = n - at < ex->left ? n - at : ex->left;
 			at += piece;
 			ex->left -= piece;
 		} else {
-			piece = RECORD_HEAD - ex->head_length;
-			if (piece > n - at)
-				piece = n - at;
-			memcpy(ex->head + ex->head_length, in + at, piece);
-			ex->head_length += piece;
-			if (ex->head_length < RECORD_HEAD) {
-				/* an unfinished head waits with us */
-				if (at > begin &&
-				    conn_forward(ex->conn, in + begin,
-					at - begin, 1) == -1)
-					return -2;
-				return 0;
-			}
+			piece = exchange_collect(ex, in + at, n - at);
+			if (ex->head_length < exchange_head_size(ex))
+				break;
 			if (exchange_take_head(ex) == -1)
-				return -1;
-			if (piece < RECORD_HEAD) {
+				return WALKED_NONSENSE;
+			if (exchange_is_cut(ex)) {
+				result = WALKED_CUT;
+				break;
+			}
+			if (piece < ex->head_length) {
 				if (conn_forward(ex->conn, ex->head,
-					RECORD_HEAD - piece, 0) == -1)
-					return -2;
+					ex->head_length - piece, 0) == -1)
+					return WALKED_FULL;
 				begin = at;
 			}
 			at += piece;
 			ex->head_length = 0;
 		}
 		if (ex->left == 0 && ex->type == FCGI_END_REQUEST)
-			ex->has_ended = 1;
+			result = WALKED_END;
 	}
 	if (at > begin &&
 	    conn_forward(ex->conn, in + begin, at - begin, ex->left == 0) == -1)
-		return -2;
-	return ex->has_ended;
+		return WALKED_FULL;
+	ex->has_ended = result == WALKED_END;
+	return result;
 }
 
 enum exchange_got { GOT_SOME, GOT_NOTHING, GOT_END, GOT_DONE };
@@ -347,19 +388,24 @@ exchange_read(struct exchange *ex, int64_t now)
 		return GOT_END;
 	ex->touched = now;
 	switch (exchange_walk(ex, piece, (size_t)n)) {
-	case 0:
+	case WALKED_ON:
 		return (size_t)n == sizeof piece ? GOT_SOME : GOT_NOTHING;
-	case 1:
+	case WALKED_END:
 		exchange_free(ex);
 		conn_end(c, now);
-		return GOT_DONE;
-	case -1:
+		break;
+	case WALKED_CUT:
+		exchange_fail(ex, 502, "died",
+		    "The application broke off its answer.", 0, now);
+		break;
+	case WALKED_NONSENSE:
 		exchange_nonsense(ex, now);
-		return GOT_DONE;
-	default:
+		break;
+	case WALKED_FULL:
 		exchange_abandon(ex);
-		return GOT_DONE;
+		break;
 	}
+	return GOT_DONE;
 }
 
 /* Nothing more will come from the worker, and it is not whole. */

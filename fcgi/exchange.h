@@ -84,7 +84,7 @@ struct exchange {
 	int has_heartbeat;
 
 	/* walking the records of the answer */
-	unsigned char head[RECORD_HEAD];
+	unsigned char head[RECORD_END];
 	size_t head_length;
 	size_t left;   /* bytes of the current record still to come */
 	int has_ended; /* END_REQUEST has been seen whole */
