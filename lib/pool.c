@@ -187,6 +187,26 @@ pool_open(struct pool *p, int64_t now)
 
 /* --------------------------------------------------------- not starting -- */
 
+/* FNV-1a, a number at a time. */
+static uint64_t
+pool_mix(uint64_t hash, uint64_t number)
+{
+	return (hash ^ number) * UINT64_C(1099511628211);
+}
+
+static uint64_t
+pool_stamp_file(const char *name, const struct stat *st)
+{
+	uint64_t hash = UINT64_C(14695981039346656037);
+
+	while (*name != '\0')
+		hash = pool_mix(hash, (unsigned char)*name++);
+	hash = pool_mix(hash, (uint64_t)st->st_mtim.tv_sec);
+	hash = pool_mix(hash, (uint64_t)st->st_mtim.tv_nsec);
+	hash = pool_mix(hash, (uint64_t)st->st_ino);
+	return pool_mix(hash, (uint64_t)st->st_size);
+}
+
 /*
  * Adds up what tells one state of a directory from another, and of those below
  * it: a sum, because the order may differ. `files` may still be looked at.
@@ -212,9 +232,7 @@ pool_stamp_of(int fd, int depth, int *files)
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) == -1)
 			continue;
 		--*files;
-		sum += (uint64_t)st.st_mtim.tv_sec * 1000003u +
-		       (uint64_t)st.st_mtim.tv_nsec * 31u +
-		       (uint64_t)st.st_ino + (uint64_t)st.st_size * 7u;
+		sum += pool_stamp_file(entry->d_name, &st);
 		if (S_ISDIR(st.st_mode) && depth > 0)
 			sum += pool_stamp_of(openat(dirfd(dir), entry->d_name,
 						 O_RDONLY | O_DIRECTORY |
