@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "fcgi/reply.h"
+#include "lib/adapters.h"
 #include "lib/backoff.h"
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -25,7 +26,10 @@
 #include "lib/wire.h"
 #include "lib/xalloc.h"
 
-#define POOL_DEAF_MS     1000 /* unread for so long: nobody to count on */
+#define POOL_DEAF_MS 1000 /* unread for so long: nobody to count on */
+#define POOL_EAGER \
+	5 /* failures in a row that a changed file makes nothing of */
+#define POOL_EAGER_MS    5000 /* least time between two starts after these */
 #define POOL_ANSWERS     64   /* waiting requests answered per turn */
 #define POOL_STAMP_FILES 2000 /* files of an app that are looked at ... */
 #define POOL_STAMP_DEPTH 6    /* ... in directories so far below its own; in */
@@ -165,12 +169,43 @@ pool_read_settings(struct pool *p)
 		p->max = p->settings.workers_min;
 }
 
+/* Only an application can have done that: a queue of ours is shut down from
+ * the other end, and then the pool is draining. */
+static int
+pool_is_broken(const struct pool *p)
+{
+	char byte;
+
+	return p->queue_receive != -1 && !p->is_draining &&
+	       recv(p->queue_receive, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* Lets go of the queue and of the workers that read it; the next request gets
+ * a new generation. */
+static void
+pool_renew(struct pool *p, int64_t now)
+{
+	struct worker *w, *next;
+
+	log_warn("%s: a process of the application has shut its queue down; "
+		 "starting anew",
+	    p->app.name);
+	pool_close_queue(p);
+	p->generation[0] = '\0';
+	for (w = p->workers; w != NULL; w = next) {
+		next = w->next;
+		if (w->state != WORKER_LEAVING)
+			worker_feed(w, WORKER_ASKED, now);
+	}
+}
+
 int
 pool_open(struct pool *p, int64_t now)
 {
 	int pair[2], size = POOL_SNDBUF;
 
-	(void)now;
+	if (pool_is_broken(p))
+		pool_renew(p, now);
 	if (p->queue_send != -1)
 		return 0;
 	if (fd_pair_seqpacket(pair) == -1)
@@ -361,12 +396,14 @@ pool_answer(struct pool *p, const unsigned char *message,
 }
 
 /* May the app be tried again? After its back-off, or when a file of it has
- * changed. */
+ * changed; not at once for ever, for some write files while they fail. */
 static int
 pool_may_retry(struct pool *p, int64_t now)
 {
 	if (p->retry_at == 0 || now >= p->retry_at)
 		return 1;
+	if (p->failures > POOL_EAGER && now - p->started_at < POOL_EAGER_MS)
+		return 0; /* it may be itself that writes there */
 	p->stamped_at = clock_ms();
 	return (p->state == POOL_FAILING && pool_stamp(p) != p->failed_stamp) ||
 	       (p->state == POOL_MISSING && pool_stamp(p) != 0);
@@ -539,6 +576,7 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		w->next = p->workers;
 		p->workers = w;
 		p->nworkers++;
+		p->started_at = now;
 	} else
 		free(w);
 	json_decref(first);
@@ -568,6 +606,12 @@ pool_try_start(
 		goto out;
 	log = pool_log_fd(p, why);
 	if (log == -1) {
+		*code = "resources";
+		goto out;
+	}
+	free(p->host->adapters); /* cleaners take files away */
+	p->host->adapters = adapters_unpack(p->host->account->run, why);
+	if (p->host->adapters == NULL) {
 		*code = "resources";
 		goto out;
 	}
@@ -607,6 +651,10 @@ pool_wake(struct watch *w, short got, int64_t now)
 	    (struct pool *)((char *)w - offsetof(struct pool, queue));
 
 	(void)got;
+	if (pool_is_broken(p)) {
+		pool_renew(p, now);
+		return;
+	}
 	if (!p->is_draining && pool_may_retry(p, now)) {
 		if (p->host->may_grow(p->host, p))
 			pool_start(p, now);
@@ -657,7 +705,6 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 {
 	const uint64_t *board = w->board.word;
 	char how[128], url[4 * SCOREBOARD_URL_MOST + 8];
-	int is_timeout = was == WORKER_STUCK || was == WORKER_KILLED;
 	char *line;
 
 	proc_status_text(w->status, how, sizeof how);
@@ -670,7 +717,7 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 		log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
 		line = xprintf("worker %ld ended while it answered %s: %s",
 		    (long)w->pid, url, how);
-		if (!is_timeout)
+		if (board[BOARD_COUNTER] != w->told)
 			p->host->verdict(p->host, board[BOARD_RESPONDER],
 			    board[BOARD_COUNTER], 502, "died",
 			    "The application's process ended before it had "
@@ -857,6 +904,7 @@ pool_stuck(struct pool *p, struct worker *w, int64_t now)
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
 	free(line);
+	w->told = board[BOARD_COUNTER];
 	p->host->verdict(p->host, board[BOARD_RESPONDER], board[BOARD_COUNTER],
 	    504, "timeout", "The application did not answer in time.");
 	worker_feed(w, WORKER_SILENT, now);

@@ -44,7 +44,7 @@ struct pool;
 struct pool_host {
 	struct loop *loop;
 	struct account *account;
-	const char *adapters; /* where the Python files lie */
+	char *adapters; /* where the Python files lie; NULL: not unpacked */
 	int boards_dir;
 	/* May one more worker be started, beside those there are? */
 	int (*may_grow)(struct pool_host *, struct pool *);
@@ -79,6 +79,7 @@ struct pool {
 	/* why it cannot start */
 	unsigned failures;     /* in a row */
 	int64_t retry_at;      /* clock_ms(); 0: at once */
+	int64_t started_at;    /* when a worker was last started */
 	uint64_t failed_stamp; /* of its files, when it failed ... */
 	int64_t stamped_at;    /* ... and when they were last looked at */
 	char reference[9];

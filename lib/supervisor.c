@@ -787,6 +787,7 @@ supervisor_prepare(struct supervisor *s, struct problem *why)
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (s->host.boards_dir == -1)
 		return problem_sys(why, "%s/workers", s->account.run);
+	free(s->host.adapters);
 	s->host.adapters = adapters_unpack(s->account.run, why);
 	if (s->host.adapters == NULL)
 		return -1;

@@ -13,6 +13,7 @@
 #include <linux/sockios.h> /* SIOCOUTQ */
 #endif
 
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/link.h"
 #include "lib/worker.h"
@@ -123,8 +124,16 @@ worker_look_at_board(struct worker *w)
 {
 	struct board board;
 
-	if (w->board_fd != -1 && scoreboard_read(w->board_fd, &board) == 0)
-		w->board = board;
+	uint64_t now = (uint64_t)clock_ms();
+
+	if (w->board_fd == -1 || scoreboard_read(w->board_fd, &board) == -1)
+		return;
+	/* a claim of the application's process: not about the future */
+	if (board.word[BOARD_STARTED] > now)
+		board.word[BOARD_STARTED] = now;
+	if (board.word[BOARD_PROGRESS] > now)
+		board.word[BOARD_PROGRESS] = now;
+	w->board = board;
 }
 
 int
@@ -249,9 +258,13 @@ worker_start(struct worker *w, const struct worker_how *how, int64_t now,
 		problem_sys(why, "cannot watch a worker");
 		goto fail;
 	}
-	if (how->first != NULL)
-		(void)link_send(
-		    w->control.fd, json_incref(how->first), NULL, 0);
+	if (how->first != NULL &&
+	    link_send(w->control.fd, json_incref(how->first), NULL, 0) == -1) {
+		problem_sys(why,
+		    "the values of \"environ\" cannot be passed on (64 KiB "
+		    "at most)");
+		goto fail;
+	}
 	spec.fd[3] = pair[1];
 	spec.fd[5] = w->board_fd;
 	if (proc_start(&w->proc, &spec, why) == -1)
