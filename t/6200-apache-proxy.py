@@ -9,7 +9,7 @@ server = ApacheProxy(m)
 m.listen()
 
 through.tests("proxy", m, server, encoded_slash=404,
-              longest_body=64 * through.MIB, too_long=None)
+              longest_body=64 * through.MIB, too_long=None, shows_cuts=True)
 
 
 @test("proxy: 70 kB of headers arrive, in several records")

@@ -10,7 +10,7 @@ server = Nginx(m)
 m.listen()
 
 through.tests("nginx", m, server, encoded_slash="/a/b",
-              longest_body=64 * through.MIB, too_long=413)
+              longest_body=64 * through.MIB, too_long=413, shows_cuts=True)
 
 
 def ready(s):

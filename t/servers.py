@@ -227,7 +227,7 @@ ServerRoot %(dir)s
 ServerName localhost
 Listen 127.0.0.1:%(port)d
 PidFile %(dir)s/apache.pid
-Mutex file:%(dir)s
+Mutex pthread default
 DefaultRuntimeDir %(dir)s
 ErrorLog %(dir)s/error.log
 DocumentRoot %(dir)s/www

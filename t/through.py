@@ -9,9 +9,12 @@ server decides by itself comes as `pins`, a dict:
     encoded_slash   status of /blog/a%2Fb, or the PATH_INFO an app gets
     longest_body    the largest POST that it takes
     too_long        status of a larger one
+    shows_cuts      True if the visitor can always tell when an answer without
+                    a length breaks off; elsewhere it may look like a whole one
 """
 import hashlib
 import html
+import http.client
 import http.cookiejar
 import json
 import os
@@ -303,6 +306,25 @@ def tests(name, m, server, **pins):
         for i in range(2):
             has("closed left%d" % i)
         works()
+
+    @test("a process that dies: 502 before its answer, cut off within it")
+    def _():
+        s = running()
+        got = s.get("/blog/die?how=segv")
+        equal((got.status, got.header("X-Mamayo-Error")), (502, "died"))
+        works()
+        m.open_gate("cut")
+        for length in ("yes", "no"):
+            try:
+                got = s.get("/blog/half?name=cut&then=die&size=400000&length="
+                            + length)
+                assert got.status >= 500 or (
+                    length == "no" and not pins.get("shows_cuts")
+                    and got.body.startswith(b"a" * 100000)
+                    and b"bbb" not in got.body), got
+            except (http.client.IncompleteRead, ConnectionError) as cut:
+                assert b"bbb" not in getattr(cut, "partial", b"")
+            works()
 
     @test("50 visitors at the same time are all served, each its own")
     def _():

@@ -168,7 +168,8 @@ def gate(environ, start_response, name="gate", **_):
 
 
 @door
-def half(environ, start_response, name="half", then="end", size="10", **_):
+def half(environ, start_response, name="half", then="end", size="10",
+         length="yes", **_):
     """Sends half of it, waits for the gate, then ends or dies."""
     def chunks():
         yield b"a" * (int(size) // 2)
@@ -179,8 +180,10 @@ def half(environ, start_response, name="half", then="end", size="10", **_):
         if then == "exit":
             os._exit(0)
         yield b"b" * (int(size) // 2)
-    start_response("200 OK", [("Content-Type", "text/plain"),
-                              ("Content-Length", size)])
+    headers = [("Content-Type", "text/plain")]
+    if length == "yes":
+        headers.append(("Content-Length", size))
+    start_response("200 OK", headers)
     return Body(chunks(), name)
 
 
