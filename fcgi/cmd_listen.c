@@ -95,7 +95,6 @@ listen_run(const struct command *c, int argc, char **argv)
 		.program = command_program,
 		.is_own = 1,
 		.stopped = listen_remove };
-	struct problem why;
 	long mode = LISTEN_MODE;
 	int status;
 
@@ -106,12 +105,8 @@ listen_run(const struct command *c, int argc, char **argv)
 	}
 	if (mode == -1 || (argc == 0 && getenv("LISTEN_FDS") == NULL))
 		return command_usage(c);
-	account_init(&account);
-	if (account_open(&account, &why) == -1) {
-		fprintf(stderr, "mamayo: %s\n", why.text);
-		account_release(&account);
-		return EXIT_REFUSED;
-	}
+	if ((status = command_account(&account)) != 0)
+		return status;
 	fd_raise_limit();
 	if (log_open(account.log) == -1)
 		fprintf(stderr, "mamayo: cannot write %s; logging here\n",

@@ -187,12 +187,8 @@ status_run(const struct command *c, int argc, char **argv)
 
 	if (argc > 0 && !is_json)
 		return command_usage(c);
-	account_init(&account);
-	if (account_open(&account, &why) == -1) {
-		fprintf(stderr, "mamayo: %s\n", why.text);
-		account_release(&account);
-		return EXIT_REFUSED;
-	}
+	if ((result = command_account(&account)) != 0)
+		return result;
 	fd = lease_connect(account.run);
 	if (fd != -1)
 		status = status_ask(fd);

@@ -24,6 +24,19 @@ command_usage(const struct command *c)
 	return EXIT_USAGE;
 }
 
+int
+command_account(struct account *a)
+{
+	struct problem why;
+
+	account_init(a);
+	if (account_open(a, &why) == 0)
+		return 0;
+	fprintf(stderr, "mamayo: %s\n", why.text);
+	account_release(a);
+	return EXIT_REFUSED;
+}
+
 static void
 command_help(void)
 {

@@ -1,6 +1,8 @@
 #ifndef MAMAYO_COMMAND_H
 #define MAMAYO_COMMAND_H
 
+#include "lib/account.h"
+
 /*
  * command: the command line: one verb per file, one struct per verb.
  *
@@ -27,6 +29,10 @@ extern const char *command_program;
 
 /* Prints how it is used, to standard error; gives EXIT_USAGE. */
 int command_usage(const struct command *);
+
+/* Opens the account. Returns 0, or says why not and gives EXIT_REFUSED, with
+ * nothing to release. */
+int command_account(struct account *);
 
 /* Handles "VERB ARGUMENT...", --help and --version. */
 int command_main(int argc, char **argv);

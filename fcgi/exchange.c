@@ -40,7 +40,6 @@ exchange_new(struct conn *conn, struct exchange_rules *rules, int64_t now)
 	ex->has_heartbeat =
 	    software != NULL && strncmp(software, "Apache", 6) == 0;
 	conn->exchange = ex;
-	rules->count++;
 	exchange_arm(ex, now);
 	return ex;
 }
@@ -80,7 +79,6 @@ exchange_free(struct exchange *ex)
 	exchange_leave_queue(ex);
 	if (ex->has_url)
 		url_release(&ex->url);
-	ex->rules->count--;
 	free(ex);
 }
 

@@ -45,7 +45,6 @@ struct exchange_rules {
 	uint64_t responder;
 	uint64_t counter;
 	uint64_t link;     /* which link to a supervisor this is */
-	size_t count;      /* exchanges there are */
 	int64_t heartbeat; /* ms of silence before one is sent behind Apache */
 	/* a request was not answered in the time it may wait: has a worker
 	 * taken it? exchange_taken() brings the answer. */

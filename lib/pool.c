@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -18,23 +17,22 @@
 #include "lib/adapters.h"
 #include "lib/backoff.h"
 #include "lib/clock.h"
+#include "lib/environment.h"
 #include "lib/fd.h"
 #include "lib/link.h"
 #include "lib/log.h"
 #include "lib/pool.h"
 #include "lib/python.h"
+#include "lib/stamp.h"
 #include "lib/wire.h"
 #include "lib/xalloc.h"
 
 #define POOL_DEAF_MS 1000 /* unread for so long: nobody to count on */
 #define POOL_EAGER \
 	5 /* failures in a row that a changed file makes nothing of */
-#define POOL_EAGER_MS    5000 /* least time between two starts after these */
-#define POOL_ANSWERS     64   /* waiting requests answered per turn */
-#define POOL_STAMP_FILES 2000 /* files of an app that are looked at ... */
-#define POOL_STAMP_DEPTH 6    /* ... in directories so far below its own; in */
-#define POOL_VENV_DEPTH  3    /* a virtualenv down to what is installed */
-#define POOL_SNDBUF      (4 * 1024 * 1024) /* asked for; the system lets less */
+#define POOL_EAGER_MS 5000 /* least time between two starts after these */
+#define POOL_ANSWERS  64   /* waiting requests answered per turn */
+#define POOL_SNDBUF   (4 * 1024 * 1024) /* asked for; the system lets less */
 
 #define POOL_BOOT                                       \
 	"import sys; sys.path.insert(0, sys.argv[1]); " \
@@ -222,74 +220,6 @@ pool_open(struct pool *p, int64_t now)
 
 /* --------------------------------------------------------- not starting -- */
 
-/* FNV-1a, a number at a time. */
-static uint64_t
-pool_mix(uint64_t hash, uint64_t number)
-{
-	return (hash ^ number) * UINT64_C(1099511628211);
-}
-
-static uint64_t
-pool_stamp_file(const char *name, const struct stat *st)
-{
-	uint64_t hash = UINT64_C(14695981039346656037);
-
-	while (*name != '\0')
-		hash = pool_mix(hash, (unsigned char)*name++);
-	hash = pool_mix(hash, (uint64_t)st->st_mtim.tv_sec);
-	hash = pool_mix(hash, (uint64_t)st->st_mtim.tv_nsec);
-	hash = pool_mix(hash, (uint64_t)st->st_ino);
-	return pool_mix(hash, (uint64_t)st->st_size);
-}
-
-/*
- * Adds up what tells one state of a directory from another, and of those below
- * it: a sum, because the order may differ. `files` may still be looked at.
- */
-static uint64_t
-pool_stamp_of(int fd, int depth, int *files)
-{
-	uint64_t sum = 1;
-	struct dirent *entry;
-	struct stat st;
-	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
-
-	if (dir == NULL) {
-		fd_close(&fd);
-		return 0;
-	}
-	if (depth > POOL_VENV_DEPTH &&
-	    faccessat(fd, "pyvenv.cfg", F_OK, 0) == 0)
-		depth = POOL_VENV_DEPTH;
-	while (*files > 0 && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] == '.' || entry->d_name[0] == '_' ||
-		    strcmp(entry->d_name, "node_modules") == 0 ||
-		    fstatat(dirfd(dir), entry->d_name, &st, 0) == -1)
-			continue;
-		--*files;
-		sum += pool_stamp_file(entry->d_name, &st);
-		if (S_ISDIR(st.st_mode) && depth > 0)
-			sum += pool_stamp_of(openat(dirfd(dir), entry->d_name,
-						 O_RDONLY | O_DIRECTORY |
-						     O_CLOEXEC | O_NOFOLLOW),
-			    depth - 1, files);
-	}
-	closedir(dir);
-	return sum;
-}
-
-/* A number that changes when the app's files do; 0 if its directory is not
- * there. */
-static uint64_t
-pool_stamp(const struct pool *p)
-{
-	int files = POOL_STAMP_FILES;
-
-	return pool_stamp_of(
-	    open(p->app.directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-	    POOL_STAMP_DEPTH, &files);
-}
-
 static int
 pool_log_fd(const struct pool *p, struct problem *why)
 {
@@ -334,7 +264,7 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	free(p->detail);
 	p->advice = xstrdup(advice);
 	p->detail = detail != NULL ? xstrdup(detail) : NULL;
-	p->failed_stamp = pool_stamp(p);
+	p->failed_stamp = stamp(p->app.directory);
 	p->failures++;
 	wait = backoff_ms(p->failures, ready_ms, random);
 	p->retry_at = now + wait;
@@ -405,8 +335,9 @@ pool_may_retry(struct pool *p, int64_t now)
 	if (p->failures > POOL_EAGER && now - p->started_at < POOL_EAGER_MS)
 		return 0; /* it may be itself that writes there */
 	p->stamped_at = clock_ms();
-	return (p->state == POOL_FAILING && pool_stamp(p) != p->failed_stamp) ||
-	       (p->state == POOL_MISSING && pool_stamp(p) != 0);
+	return (p->state == POOL_FAILING &&
+		   stamp(p->app.directory) != p->failed_stamp) ||
+	       (p->state == POOL_MISSING && stamp(p->app.directory) != 0);
 }
 
 /*
@@ -444,79 +375,6 @@ pool_answer_all(struct pool *p)
 
 /* -------------------------------------------------------------- workers -- */
 
-struct pool_lines {
-	char *line[64];
-	size_t n;
-};
-
-static void
-lines_add(struct pool_lines *l, char *line)
-{
-	if (l->n + 1 < sizeof l->line / sizeof l->line[0])
-		l->line[l->n++] = line;
-	else
-		free(line);
-}
-
-static void
-lines_release(struct pool_lines *l)
-{
-	while (l->n > 0)
-		free(l->line[--l->n]);
-}
-
-/*
- * The environment of a worker is this list and the app's own "env", nothing
- * that the web server happens to have (R-SEC3).
- */
-static char **
-pool_environment(struct pool *p, const struct python *python)
-{
-	const struct account *a = p->host->account;
-	char **own = p->settings.env, **env;
-	const char *zone = getenv("TZ");
-	struct pool_lines l = { .n = 0 };
-	size_t nown = 0, n = 0, name, i, k;
-
-	if (python->virtual_env != NULL) {
-		lines_add(
-		    &l, xprintf("PATH=%s/bin:/usr/local/bin:/usr/bin:/bin",
-			    python->virtual_env));
-		lines_add(&l, xprintf("VIRTUAL_ENV=%s", python->virtual_env));
-	} else
-		lines_add(&l, xstrdup("PATH=/usr/local/bin:/usr/bin:/bin"));
-	lines_add(&l, xprintf("HOME=%s", a->home));
-	lines_add(&l, xprintf("USER=%s", a->user));
-	lines_add(&l, xprintf("LOGNAME=%s", a->user));
-	lines_add(&l, xstrdup("LANG=C.UTF-8"));
-	lines_add(&l, xstrdup("PYTHONUTF8=1"));
-	if (zone != NULL)
-		lines_add(&l, xprintf("TZ=%s", zone));
-	while (own != NULL && own[nown] != NULL)
-		nown++;
-	env = xcalloc(l.n + nown + 1, sizeof *env);
-	for (i = 0; i < l.n; i++) {
-		name = strcspn(l.line[i], "=") + 1;
-		for (k = 0; k < nown; k++)
-			if (strncmp(own[k], l.line[i], name) == 0)
-				break;
-		if (k == nown)
-			env[n++] = xstrdup(l.line[i]);
-	}
-	for (k = 0; k < nown; k++)
-		env[n++] = xstrdup(own[k]);
-	lines_release(&l);
-	return env;
-}
-
-static void
-environment_free(char **env)
-{
-	for (size_t i = 0; env[i] != NULL; i++)
-		free(env[i]);
-	free(env);
-}
-
 /* {"type": "environ", "values": {...}}, or NULL if there are none. */
 static json_t *
 pool_first_message(const struct pool *p)
@@ -543,7 +401,7 @@ static int
 pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
     struct problem *why)
 {
-	char **env = pool_environment(p, python);
+	char **env = environment_new(p->host->account, &p->settings, python);
 	json_t *first = pool_first_message(p);
 	char *entry = p->settings.entry != NULL
 			  ? xprintf("entry=%s", p->settings.entry)
