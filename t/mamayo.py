@@ -143,6 +143,13 @@ class Process:
         except OSError:
             return {}
 
+    def lowest_free(self):
+        """The number that its next descriptor would have."""
+        number, taken = 0, self.descriptors()
+        while number in taken:
+            number += 1
+        return number
+
     def __repr__(self):
         return "%d (%s, %s, child of %d): %s" % (
             self.pid, self.name, self.state, self.parent, self.read(
