@@ -82,6 +82,23 @@ account_find_user(struct account *a)
 				: xprintf("uid %ld", (long)geteuid());
 }
 
+/* The two ways out for a user that has no place of its own. */
+static int
+account_no_place(
+    const struct account *a, const char *trouble, struct problem *why)
+{
+	const char *owner = a->user;
+
+	if (strncmp(owner, "uid ", 4) == 0)
+		owner += 4;
+	return problem_set(why,
+	    "mamayo runs as user %s and %s. Either the administrator makes a "
+	    "directory for it once (install -d -o %s -g YOU -m 2770 "
+	    "/srv/mamayo) and names it in the web server's configuration by "
+	    "MAMAYO_ROOT, or you run \"mamayo listen\" as yourself",
+	    a->user, trouble, owner);
+}
+
 int
 account_find(struct account *a, struct problem *why)
 {
@@ -101,10 +118,8 @@ account_find(struct account *a, struct problem *why)
 	} else if (a->home[0] == '/') {
 		a->root = xprintf("%s/mamayo", a->home);
 	} else
-		return problem_set(why,
-		    "the user %s has no home directory, so there is no "
-		    "~/mamayo; set MAMAYO_ROOT to a directory made for it",
-		    a->user);
+		return account_no_place(
+		    a, "has no home directory, so no ~/mamayo", why);
 	a->apps = xprintf("%s/apps", a->root);
 	a->logs = xprintf("%s/logs", a->root);
 	a->run = xprintf("%s/run", a->root);
@@ -116,15 +131,11 @@ account_find(struct account *a, struct problem *why)
 static int
 account_no_root(struct account *a, struct problem *why)
 {
-	int error = errno;
+	char *trouble = xprintf("cannot use %s: %s", a->root, strerror(errno));
 
-	return problem_set(why,
-	    "mamayo runs as user %s and cannot use %s: %s. Either the "
-	    "administrator makes a directory for it once (install -d -o %s -g "
-	    "YOU -m 2770 /srv/mamayo) and names it in the web server's "
-	    "configuration by MAMAYO_ROOT, or you run \"mamayo listen\" as "
-	    "yourself",
-	    a->user, a->root, strerror(error), a->user);
+	account_no_place(a, trouble, why);
+	free(trouble);
+	return -1;
 }
 
 static int

@@ -253,6 +253,23 @@ def _():
     subprocess.run(["rm", "-rf", m.dir])
 
 
+@test("without MAMAYO_ROOT and a home directory: a page with the ways out")
+@needs_root
+def _():
+    for user in (NOBODY, OTHER):
+        m = Mamayo(user=user)
+        del m.environment["MAMAYO_ROOT"]
+        pid = m.start()[0]
+        for _ in range(2):
+            got = m.get("/blog")
+            equal((got.status, got.error), (500, "refused"))
+            name = "nobody" if user == NOBODY else str(user)
+            for word in (name, "MAMAYO_ROOT", "listen"):
+                assert word.encode() in got.body, (word, got.body)
+        equal(m.ended(pid), None, "it stays")
+        equal(m.command("status").returncode, 78)
+
+
 def through(make):
     """Served by a server that runs as a user without passwd entry or home,
     from a directory made by the administrator."""

@@ -251,6 +251,7 @@ START_TEST(test_a_user_whom_nobody_knows_is_refused_with_a_way_out)
 	entry = NULL;
 	refuses("has no home directory");
 	ck_assert_ptr_nonnull(strstr(why.text, "MAMAYO_ROOT"));
+	ck_assert_ptr_nonnull(strstr(why.text, "mamayo listen"));
 	leave();
 }
 END_TEST
