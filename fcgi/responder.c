@@ -766,6 +766,18 @@ responder_adopt(struct responder *r, const char *name, struct queue *heir)
 	}
 }
 
+/* Whether a worker runs; how many requests may wait, and for how long. */
+static void
+responder_learn(struct queue *q, const json_t *message)
+{
+	q->is_ready = link_true(message, "ready");
+	q->most =
+	    (unsigned)(link_int(message, "queue") + link_int(message, "max"));
+	q->timeout = responder_seconds(message, "timeout");
+	q->queue_timeout = responder_seconds(message, "queue_timeout");
+	q->start_timeout = responder_seconds(message, "start_timeout");
+}
+
 /* Takes the descriptors. */
 static void
 responder_take_queue(
@@ -783,12 +795,7 @@ responder_take_queue(
 	q->send = fds[0];
 	q->receive = fds[1];
 	q->is_asked = 0;
-	q->is_ready = link_true(message, "ready");
-	q->most =
-	    (unsigned)(link_int(message, "queue") + link_int(message, "max"));
-	q->timeout = responder_seconds(message, "timeout");
-	q->queue_timeout = responder_seconds(message, "queue_timeout");
-	q->start_timeout = responder_seconds(message, "start_timeout");
+	responder_learn(q, message);
 	responder_adopt(r, q->name, q);
 	responder_consider_all(r, now);
 }
@@ -851,7 +858,7 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 		for (q = r->queues; q != NULL; q = q->next)
 			if (!q->is_over &&
 			    strcmp(q->name, link_string(message, "name")) == 0)
-				q->is_ready = link_true(message, "ready");
+				responder_learn(q, message);
 	} else if (strcmp(type, "gone") == 0) {
 		for (q = r->queues; q != NULL; q = q->next)
 			if (!q->is_over &&

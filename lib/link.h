@@ -32,10 +32,10 @@
  *   routes   first, last, apps [{host, mount, name}], groups [path]: the
  *            table, in as many messages as it needs
  *   queue    name, generation, queue, max, timeout, queue_timeout,
- *            start_timeout, body_timeout, ready; two descriptors: the send and
- *            the receive end
+ *            start_timeout, ready: whether a worker runs; two descriptors: the
+ *            send and the receive end
  *   refused  name, status, code, text: there is no queue for it now
- *   app      name, ready             whether a worker runs
+ *   app      as queue, without descriptors: something of it has changed
  *   gone     generation              that queue is over
  *   verdict  counter, status, code, text
  *   taken    counter, taken

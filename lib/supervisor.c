@@ -134,6 +134,20 @@ supervisor_broadcast(struct supervisor *s, json_t *message)
 	json_decref(message);
 }
 
+/* What a responder is to know of an app and its queue. */
+static json_t *
+supervisor_terms(const struct pool *p, const char *type)
+{
+	const struct app_settings *settings = &p->settings;
+
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b}",
+	    "type", type, "name", p->app.name, "generation", p->generation,
+	    "queue", settings->queue, "max", p->max, "timeout",
+	    settings->timeout, "queue_timeout", settings->queue_timeout,
+	    "start_timeout", settings->start_timeout, "ready",
+	    p->state == POOL_READY);
+}
+
 static struct pool *
 supervisor_pool(struct supervisor *s, const char *name)
 {
@@ -163,9 +177,7 @@ supervisor_changed(struct pool_host *host, struct pool *p, int64_t now)
 	struct supervisor *s = (struct supervisor *)host;
 
 	if (!p->is_draining)
-		supervisor_broadcast(
-		    s, json_pack("{s:s, s:s, s:b}", "type", "app", "name",
-			   p->app.name, "ready", p->state == POOL_READY));
+		supervisor_broadcast(s, supervisor_terms(p, "app"));
 	else if (p->workers == NULL)
 		supervisor_forget_pool(s, p);
 	if (supervisor_workers(s) == 0)
@@ -470,7 +482,6 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 {
 	struct supervisor *s = peer->supervisor;
 	struct pool *p = supervisor_pool(s, name);
-	const struct app_settings *settings;
 	int fds[2];
 
 	if (p == NULL || s->is_leaving) {
@@ -487,15 +498,8 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 	}
 	fds[0] = p->queue_send;
 	fds[1] = p->queue_receive;
-	settings = &p->settings;
-	if (link_send(peer->watch.fd,
-		json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b}",
-		    "type", "queue", "name", name, "generation", p->generation,
-		    "queue", settings->queue, "max", p->max, "timeout",
-		    settings->timeout, "queue_timeout", settings->queue_timeout,
-		    "start_timeout", settings->start_timeout, "ready",
-		    p->state == POOL_READY),
-		fds, 2) == -1) {
+	if (link_send(peer->watch.fd, supervisor_terms(p, "queue"), fds, 2) ==
+	    -1) {
 		log_warn("%s: cannot hand its queue to a responder: %s", name,
 		    strerror(errno));
 		peer_refuse_queue(peer, name, "resources",
