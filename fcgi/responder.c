@@ -33,7 +33,7 @@
 #define RESPONDER_PAUSE        1000 /* ms without accepting after EMFILE */
 #define RESPONDER_FULL_RETRY   10   /* ms between tries at a full queue */
 #define RESPONDER_LOOK_EVERY   1000 /* ms between looks at the directories */
-#define RESPONDER_ACTIVE_EVERY 500  /* ms between `active` messages */
+#define RESPONDER_ACTIVE_EVERY 200  /* ms between `active` messages */
 #define RESPONDER_REACH_FIRST  5 /* ms until the next try to reach somebody */
 #define RESPONDER_REACH_MOST   250
 #define RESPONDER_LEAVE        5000 /* ms for a new connection to say something */
@@ -354,9 +354,10 @@ responder_active(struct responder *r, int64_t now)
 	if ((apps = json_object()) == NULL)
 		return;
 	for (q = r->queues; q != NULL; q = q->next)
-		if (q->in_flight > 0)
+		if (q->in_flight > 0) /* of all its generations */
 			json_object_set_new(apps, q->name,
-			    json_integer((json_int_t)q->in_flight));
+			    json_integer(link_int(apps, q->name) +
+					 (json_int_t)q->in_flight));
 	(void)responder_tell(
 	    r, json_pack("{s:s, s:o}", "type", "active", "apps", apps));
 }

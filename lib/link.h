@@ -25,7 +25,7 @@
  *            responder of its sequence numbers), parent, parent_start
  *   queue    name                    wants the queue of that app
  *   look                             apps/ or a group has changed
- *   active                           has handed over requests (at most once a
+ *   active   apps {name: in flight}  has handed over requests (some times a
  *                                    second)
  *   taken    counter                 has a worker taken this request?
  * supervisor -> responder

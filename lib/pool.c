@@ -122,6 +122,12 @@ pool_starting_workers(const struct pool *p)
 	return n;
 }
 
+int
+pool_is_served(const struct pool *p)
+{
+	return pool_ready_workers(p) > 0 || pool_starting_workers(p) > 0;
+}
+
 /* Who answers what is in the queue: the workers, or, while there is none and
  * none is starting, we. */
 static void
@@ -514,16 +520,17 @@ pool_wake(struct watch *w, short got, int64_t now)
 		return;
 	}
 	if (!p->is_draining && pool_may_retry(p, now)) {
-		if (p->host->may_grow(p->host, p))
-			pool_start(p, now);
-		else { /* all workers there may be are busy elsewhere */
+		if (!p->host->may_grow(p->host, p)) {
+			/* all workers there may be are busy elsewhere */
 			(void)loop_timer(
 			    p->host->loop, &p->retry, now + POOL_LOOK_MS);
 			pool_watch_queue(p);
+			return;
 		}
+		pool_start(p, now);
 	}
 	if ((p->state == POOL_FAILING || p->state == POOL_MISSING) &&
-	    pool_ready_workers(p) == 0 && pool_starting_workers(p) == 0)
+	    !pool_is_served(p))
 		pool_answer_all(p);
 }
 
@@ -815,6 +822,19 @@ pool_deaf(struct pool *p, struct worker *w, int64_t now)
 	worker_feed(w, WORKER_SILENT, now);
 }
 
+/*
+ * Is there more to do than the busy ones have? One visitor after the other
+ * also leaves a request waiting at times, while a worker cleans up behind the
+ * last one.
+ */
+static int
+pool_needs_more(const struct pool *p, int busy)
+{
+	return p->waiting >= POOL_WAIT_LOOKS ||
+	       (p->waiting >= POOL_GROW_LOOKS &&
+		   p->host->claims(p->host, p) > (unsigned)busy);
+}
+
 int
 pool_look(struct pool *p, int64_t now)
 {
@@ -840,7 +860,7 @@ pool_look(struct pool *p, int64_t now)
 	p->stranded = is_waiting && idle > 0 ? p->stranded + 1 : 0;
 	if (p->stranded >= POOL_STRANDED_LOOKS)
 		pool_nudge(p);
-	if (p->waiting >= POOL_GROW_LOOKS &&
+	if (pool_needs_more(p, busy) &&
 	    (pool_ready_workers(p) > 0 || p->is_draining) &&
 	    pool_starting_workers(p) == 0 && p->nworkers < p->max &&
 	    pool_may_retry(p, now) && p->host->may_grow(p->host, p)) {
@@ -960,7 +980,7 @@ pool_describe(struct pool *p, int64_t now)
 	uint64_t requests = p->requests;
 	struct worker *w;
 	int busy = 0;
-	unsigned queued = 0;
+	unsigned queued = 0, claims = p->host->claims(p->host, p);
 
 	for (w = p->workers; w != NULL; w = w->next) {
 		json_array_append_new(workers, pool_describe_worker(w, now));
@@ -968,9 +988,7 @@ pool_describe(struct pool *p, int64_t now)
 		busy += worker_is_busy(w);
 	}
 	if (pool_has_waiting(p))
-		queued = p->claimed > (unsigned)busy
-			     ? p->claimed - (unsigned)busy
-			     : 1;
+		queued = claims > (unsigned)busy ? claims - (unsigned)busy : 1;
 	return json_pack(
 	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:o}", "type",
 	    "app", "name", p->app.name, "mount",

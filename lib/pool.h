@@ -22,12 +22,12 @@
  * that requests are in flight.
  */
 #define POOL_LOOK_MS 100
-#define POOL_STRANDED_LOOKS                              \
-	2 /* looks with a request waiting beside an idle \
-	     worker, before that one is nudged */
-#define POOL_GROW_LOOKS                                    \
-	2 /* looks with a request waiting and nobody idle, \
-	     before a worker is added */
+/* Looks in a row with a request waiting: beside an idle worker, until that one
+ * is nudged; with nobody idle, until a worker is added, if more are in flight
+ * than the busy ones have, and if not. */
+#define POOL_STRANDED_LOOKS 2
+#define POOL_GROW_LOOKS     2
+#define POOL_WAIT_LOOKS     10
 
 enum pool_state {
 	POOL_ASLEEP,
@@ -48,6 +48,8 @@ struct pool_host {
 	int boards_dir;
 	/* May one more worker be started, beside those there are? */
 	int (*may_grow)(struct pool_host *, struct pool *);
+	/* Requests in flight for it, as the responders say. */
+	unsigned (*claims)(struct pool_host *, const struct pool *);
 	/* A request that a worker had is lost: its responder is to know. */
 	void (*verdict)(struct pool_host *, uint64_t responder,
 	    uint64_t counter, int status, const char *code, const char *text);
@@ -72,7 +74,6 @@ struct pool {
 	int is_draining; /* no new workers; free me when the last has gone */
 	int64_t missing_since;      /* 0: its directory is there */
 	int waiting, stranded;      /* looks in a row */
-	unsigned claimed;           /* in flight, as the responders say */
 	uint64_t requests;          /* of workers that have gone */
 	char *entry, *python, *why; /* as of the last start; may be NULL */
 
@@ -109,6 +110,9 @@ int64_t pool_shrink(struct pool *, int64_t now);
 
 /* All workers are to finish and leave; no new ones are started. */
 void pool_drain(struct pool *, int64_t now);
+
+/* Is there a worker that takes requests, or will soon? */
+int pool_is_served(const struct pool *);
 
 /* Has a worker of this pool that request in its hands? */
 int pool_has(struct pool *, uint64_t responder, uint64_t counter);

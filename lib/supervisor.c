@@ -102,7 +102,19 @@ supervisor_may_grow(struct pool_host *host, struct pool *p)
 
 	if (most == 0)
 		most = settings_total_default();
-	return p->nworkers == 0 || supervisor_workers(s) < most;
+	return !pool_is_served(p) || supervisor_workers(s) < most;
+}
+
+static unsigned
+supervisor_claims(struct pool_host *host, const struct pool *p)
+{
+	const struct supervisor *s = (struct supervisor *)host;
+	const struct peer *peer;
+	unsigned n = 0;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next)
+		n += (unsigned)link_int(peer->claims, p->app.name);
+	return n;
 }
 
 static void
@@ -523,21 +535,6 @@ peer_take_taken(struct peer *peer, const json_t *message)
 	    NULL, 0);
 }
 
-/* Sums what the responders say is in flight. */
-static void
-supervisor_count_claims(struct supervisor *s)
-{
-	struct peer *peer;
-	struct pool *p;
-
-	for (p = s->pools; p != NULL; p = p->next) {
-		p->claimed = 0;
-		for (peer = s->peers; peer != NULL; peer = peer->next)
-			p->claimed +=
-			    (unsigned)link_int(peer->claims, p->app.name);
-	}
-}
-
 static json_t *
 supervisor_describe(struct supervisor *s, int64_t now)
 {
@@ -568,7 +565,6 @@ peer_send_status(struct peer *peer, int64_t now)
 
 	if (discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
 		supervisor_scan(s, now);
-	supervisor_count_claims(s);
 	failed =
 	    link_send(peer->watch.fd, supervisor_describe(s, now), NULL, 0);
 	for (p = s->pools; p != NULL && !failed; p = p->next)
@@ -862,6 +858,7 @@ supervisor_serve(struct supervisor *s)
 	s->host.loop = s->loop;
 	s->host.account = &s->account;
 	s->host.may_grow = supervisor_may_grow;
+	s->host.claims = supervisor_claims;
 	s->host.verdict = supervisor_verdict;
 	s->host.changed = supervisor_changed;
 	s->since = s->without_workers = now;
