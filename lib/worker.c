@@ -44,6 +44,7 @@ worker_release(struct worker *w)
 {
 	loop_unwatch(w->loop, &w->control);
 	loop_cancel(w->loop, &w->deadline);
+	loop_cancel(w->loop, &w->hung_up);
 	fd_close(&w->control.fd);
 	fd_close(&w->board_fd);
 	if (w->board_name[0] != '\0')
@@ -179,8 +180,16 @@ worker_hear(struct watch *watch, short got, int64_t now)
 	(void)got;
 	while (worker_take(w, now))
 		continue;
-	if (w->control.fd == -1)
-		worker_feed(w, WORKER_HUNG_UP, now);
+	if (w->control.fd == -1) /* most likely it is ending */
+		(void)loop_timer(w->loop, &w->hung_up, now + WORKER_END_MS);
+}
+
+static void
+worker_hung_up(struct timer *t, int64_t now)
+{
+	worker_feed(
+	    (struct worker *)((char *)t - offsetof(struct worker, hung_up)),
+	    WORKER_HUNG_UP, now);
 }
 
 /*
@@ -237,6 +246,7 @@ worker_start(struct worker *w, const struct worker_how *how, int64_t now,
 	w->control =
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = worker_hear };
 	w->deadline.due = worker_due;
+	w->hung_up.due = worker_hung_up;
 	w->proc.ended = worker_ended;
 	w->boards_dir = how->boards_dir;
 	w->stop_timeout = how->stop_timeout;

@@ -20,6 +20,7 @@
  */
 #define WORKER_DUMP_MS 2000 /* for writing its stacks, once it is stuck */
 #define WORKER_KILL_MS 5000 /* until SIGKILL is sent again */
+#define WORKER_END_MS  300  /* for its end to follow on its hanging up */
 
 struct worker_how {
 	struct loop *loop;
@@ -33,7 +34,7 @@ struct worker_how {
 struct worker {
 	struct proc proc; /* first: the child's end comes by its address */
 	struct watch control;
-	struct timer deadline;
+	struct timer deadline, hung_up;
 	struct loop *loop;
 	pid_t pid;  /* stays when the process has gone */
 	int status; /* of the end, once DEAD */
