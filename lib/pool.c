@@ -270,7 +270,6 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	free(p->detail);
 	p->advice = xstrdup(advice);
 	p->detail = detail != NULL ? xstrdup(detail) : NULL;
-	p->failed_stamp = stamp(p->app.directory);
 	p->failures++;
 	wait = backoff_ms(p->failures, ready_ms, random);
 	p->retry_at = now + wait;
@@ -458,6 +457,8 @@ pool_try_start(
 	int log = -1, result = -1;
 
 	*code = "cannot-start";
+	/* what it is started from: what changes meanwhile is new */
+	p->failed_stamp = stamp(p->app.directory);
 	if (p->app.refused != NULL)
 		return problem_set(why, "%s", p->app.refused);
 	if (stat(p->app.directory, &st) == -1) {

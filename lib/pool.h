@@ -81,7 +81,7 @@ struct pool {
 	unsigned failures;     /* in a row */
 	int64_t retry_at;      /* clock_ms(); 0: at once */
 	int64_t started_at;    /* when a worker was last started */
-	uint64_t failed_stamp; /* of its files, when it failed ... */
+	uint64_t failed_stamp; /* of its files, when it was started ... */
 	int64_t stamped_at;    /* ... and when they were last looked at */
 	char reference[9];
 	char code[16]; /* X-Mamayo-Error */
