@@ -69,12 +69,12 @@ listen_open(struct responder_spec *spec, long mode, int argc, char **argv)
 
 	spec->nlisteners =
 	    listen_inherited(spec->listener, RESPONDER_LISTENERS_MOST);
+	if (spec->nlisteners + (size_t)argc > RESPONDER_LISTENERS_MOST) {
+		fprintf(stderr, "mamayo: at most %d addresses\n",
+		    RESPONDER_LISTENERS_MOST);
+		return EXIT_USAGE;
+	}
 	for (int i = 0; i < argc; i++) {
-		if (spec->nlisteners == RESPONDER_LISTENERS_MOST) {
-			fprintf(stderr, "mamayo: at most %d addresses\n",
-			    RESPONDER_LISTENERS_MOST);
-			return EXIT_USAGE;
-		}
 		fd = listen_on(argv[i], (mode_t)mode, &why);
 		if (fd == -1) {
 			fprintf(stderr, "mamayo: %s\n", why.text);
@@ -103,9 +103,10 @@ listen_run(const struct command *c, int argc, char **argv)
 		argc -= 2;
 		argv += 2;
 	}
-	if (mode == -1 || (argc == 0 && getenv("LISTEN_FDS") == NULL))
+	if (mode == -1 || (argc == 0 && getenv("LISTEN_FDS") == NULL) ||
+	    (argc > 0 && argv[0][0] == '-'))
 		return command_usage(c);
-	if ((status = command_account(&account)) != 0)
+	if ((status = command_account(&account, 0)) != 0)
 		return status;
 	fd_raise_limit();
 	if (log_open(account.log) == -1)

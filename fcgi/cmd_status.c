@@ -187,12 +187,19 @@ status_run(const struct command *c, int argc, char **argv)
 
 	if (argc > 0 && !is_json)
 		return command_usage(c);
-	if ((result = command_account(&account)) != 0)
+	if ((result = command_account(&account, 1)) != 0)
 		return result;
 	fd = lease_connect(account.run);
 	if (fd != -1)
 		status = status_ask(fd);
-	else if (errno == ENOENT || errno == ECONNREFUSED)
+	else if (errno == ENOENT && access(account.run, F_OK) == -1)
+		problem_set(&why,
+		    "the supervisor of %s, if one runs, is to be reached in "
+		    "%s (says run/where), which cannot be seen from here: the "
+		    "web server may have a /tmp of its own",
+		    account.root, account.run);
+	else if (errno == ENOENT || errno == ECONNREFUSED ||
+		 errno == ENAMETOOLONG) /* then there is no run/where yet */
 		status = status_asleep(&account, &why);
 	else
 		problem_sys(&why, "cannot reach the supervisor at %s/sock",

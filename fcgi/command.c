@@ -25,11 +25,12 @@ command_usage(const struct command *c)
 }
 
 int
-command_account(struct account *a)
+command_account(struct account *a, int only_looks)
 {
 	struct problem why;
 
 	account_init(a);
+	a->only_looks = only_looks;
 	if (account_open(a, &why) == 0)
 		return 0;
 	fprintf(stderr, "mamayo: %s\n", why.text);

@@ -32,7 +32,7 @@ int command_usage(const struct command *);
 
 /* Opens the account. Returns 0, or says why not and gives EXIT_REFUSED, with
  * nothing to release. */
-int command_account(struct account *);
+int command_account(struct account *, int only_looks);
 
 /* Handles "VERB ARGUMENT...", --help and --version. */
 int command_main(int argc, char **argv);

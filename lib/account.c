@@ -252,6 +252,13 @@ account_other_run(struct account *a, int run_fd, struct problem *why)
 	int fd = -1;
 
 	tried[0] = account_read_where(run_fd); /* where the others are */
+	if (a->only_looks) {
+		if (tried[0] != NULL) {
+			free(a->run);
+			a->run = tried[0];
+		}
+		return openat(run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
 	if (xdg != NULL && xdg[0] == '/')
 		tried[1] = xprintf("%s/mamayo-%08lx", xdg, hash);
 	tried[2] = xprintf("/run/user/%ld/mamayo-%08lx", (long)geteuid(), hash);

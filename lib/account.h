@@ -24,6 +24,8 @@ struct account {
 	char *home, *user; /* "" and "uid N" where nothing is known */
 	char *remark;      /* something to mention once in the log, or NULL */
 	int run_fd;        /* run/, -1: none */
+	int only_looks;    /* set before account_open() by who starts nothing:
+			      another place than run/ is not made, nor checked */
 	struct account_settings settings;
 };
 

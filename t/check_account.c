@@ -561,6 +561,71 @@ START_TEST(test_one_byte_more_and_the_runtime_directory_is_used)
 }
 END_TEST
 
+START_TEST(test_whoever_comes_later_goes_where_the_first_one_is)
+{
+	char first[256];
+
+	enter();
+	runtime_directory();
+	deep_root(1);
+	opens();
+	snprintf(first, sizeof first, "%s", account.run);
+	again();
+	unsetenv("XDG_RUNTIME_DIR");
+	opens();
+	ck_assert_str_eq(account.run, first);
+	leave();
+}
+END_TEST
+
+START_TEST(test_a_place_that_has_gone_is_made_anew)
+{
+	char first[256];
+
+	enter();
+	runtime_directory();
+	deep_root(1);
+	opens();
+	snprintf(first, sizeof first, "%s", account.run);
+	again();
+	clean(first);
+	opens();
+	ck_assert_str_eq(account.run, first);
+	again();
+	/* nonsense in run/where is passed over */
+	scene_write(below(root, "run/where"), "elsewhere\n");
+	opens();
+	ck_assert_str_eq(account.run, first);
+	leave();
+}
+END_TEST
+
+START_TEST(test_who_only_looks_makes_no_other_place)
+{
+	char first[256];
+
+	enter();
+	runtime_directory();
+	deep_root(1);
+	account.only_looks = 1;
+	opens();
+	ck_assert_str_eq(account.run, below(root, "run"));
+	ck_assert_int_eq(access(below(root, "run/where"), F_OK), -1);
+	ck_assert_int_eq(rmdir("x"), 0); /* it is empty */
+	runtime_directory();
+	again();
+	opens();
+	snprintf(first, sizeof first, "%s", account.run);
+	again();
+	clean(first);
+	account.only_looks = 1;
+	opens();
+	ck_assert_str_eq(account.run, first); /* there is nothing to be seen */
+	ck_assert_int_eq(access(first, F_OK), -1);
+	leave();
+}
+END_TEST
+
 START_TEST(test_two_roots_get_two_places_and_one_root_always_the_same)
 {
 	char first[256];
@@ -672,6 +737,9 @@ SUITE("account", test_is_mamayo_in_the_home_of_the_password_database,
     test_settings_that_cannot_be_read_are_no_refusal,
     test_the_longest_path_that_fits_a_socket_is_used,
     test_one_byte_more_and_the_runtime_directory_is_used,
+    test_whoever_comes_later_goes_where_the_first_one_is,
+    test_a_place_that_has_gone_is_made_anew,
+    test_who_only_looks_makes_no_other_place,
     test_two_roots_get_two_places_and_one_root_always_the_same,
     test_without_a_runtime_directory_tmp_is_used,
     test_a_relative_runtime_directory_is_passed_over,
