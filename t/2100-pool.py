@@ -3,6 +3,7 @@ shrink when they are idle, are replaced when they die or hang, and an app that
 cannot start costs nobody but itself (RELIABILITY 3.1 and 3.2)."""
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -192,6 +193,22 @@ def _():
     equal(m.text("/shrinks/pid") in order, False)
 
 
+@test("a worker that does not go when it is asked to is killed in time")
+def _():
+    start()
+    m.app("clings", """
+        import atexit, os, time
+        atexit.register(time.sleep, 600)
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return [str(os.getpid()).encode()]
+    """, idle=1, stop_timeout=1)
+    pid = int(m.text("/clings/"))
+    within(20, lambda: not alive(pid), "its end")
+    equal("worker %d ended: killed by signal 9" % pid in m.log(), True)
+    equal(m.get("/clings/").status, 200)
+
+
 @test("workers.min stay, and are replaced")
 def _():
     start()
@@ -353,6 +370,71 @@ def _():
     with open(broken, "r+") as f:  # in place, as an editor may do it
         f.truncate()
     equal(m.text("/deep/"), "mended")
+
+
+@test("it is tried again also when all workers there may be are at work, and"
+      " its last one takes its time to go")
+def _():
+    few = Mamayo(max_workers=1)
+    few.app("busy")
+    few.app("bad", "import atexit, time\n"
+                   "atexit.register(time.sleep, 600)\n"
+                   "raise RuntimeError()\n", stop_timeout=30)
+    few.start()
+    is_error(few.get("/bad/"), 503, "cannot-start")
+    few.text("/busy/pid")
+    equal(len(states("bad", few)), 1)  # still going
+    few.app("bad", stop_timeout=30)
+    equal(few.get("/bad/pid").status, 200)
+    for pid in few.workers("bad"):
+        kill(pid)
+    few.close()
+
+
+@test("the log says in a sentence what is wrong, and what to do")
+def _():
+    start()
+    for i, (source, words, how) in enumerate((
+            ("x = (\n", ["application.py, line 1: "], {}),
+            ("import no_such_module_4711\n", ["no_such_module_4711"], {}),
+            ("app = None\n", ["application.py", "application"], {}),
+            ("application = 5\n", ["of type int and cannot be called"], {}),
+            ("def application(e, s): pass\n", ["nothing:application"],
+             {"entry": "nothing:application"}),
+            ("def application(e, s): pass\n", ["none"],
+             {"entry": "application:none"}))):
+        name = "says%d" % i
+        m.app(name, source, **how)
+        is_error(m.get("/%s/" % name), 503, "cannot-start")
+        for log in (m.log(name), m.log()):
+            line = [x for x in log.split("\n") if "cannot start (ref" in x
+                    and (log != m.log() or " %s: " % name in x)]
+            equal(len(line), 1, log[-2000:])
+            for word in words:
+                equal(word in line[0], True, "%s in %s" % (word, line[0]))
+
+
+@test("a start that prints megabytes of garbage harms its own log only")
+def _():
+    start()
+    m.app("garbage", """
+        import os
+        for i in range(40):
+            os.write(2, os.urandom(65536))
+        raise ValueError("\\x1b[31m\\n2026-01-01 forged \\udcff \\u202e")
+    """, debug=True)
+    got = m.get("/garbage/")
+    is_error(got, 503, "cannot-start")
+    equal(b"\x1b" in got.text, False)
+    equal(len(got.text) < 100000, True)
+    log = m.log()
+    equal("\x1b" in log, False)
+    equal([x for x in log.split("\n") if x.startswith("2026-01-01")], [])
+    equal(os.path.getsize(m.path("logs", "garbage.log")) > 2000000, True)
+    m.app("beside")
+    equal(m.get("/beside/pid").status, 200)
+    shutil.rmtree(m.path("apps", "garbage"))
+    os.unlink(m.path("logs", "garbage.log"))
 
 
 @test("a failing app changes nothing for another one")

@@ -101,6 +101,26 @@ def _():
               % (name, venv, name) in m.log(), True, m.log())
 
 
+@test("what is installed into one that lacked it is used with the next"
+      " request")
+def _():
+    start()
+    directory = m.app("lacks", """
+        import installed_later
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return [b"installed"]
+    """)
+    venv = environment(os.path.join(directory, "venv"))
+    for _ in range(3):
+        refused("lacks", "installed_later")
+    lib = os.path.join(venv, "lib")
+    with open(os.path.join(lib, os.listdir(lib)[0], "site-packages",
+                           "installed_later.py"), "w"):
+        pass
+    equal(m.text("/lacks"), "installed")
+
+
 @test("of two of them the first in the manual's order is used")
 def _():
     start()
