@@ -91,8 +91,11 @@ def _():
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             preexec_fn=lambda: (os.setgroups([]), os.setresuid(
                 real, effective, effective)))
-        equal(p.returncode, 78, (real, effective))
-        assert p.stderr, "no explanation"
+        assert b"does not serve" in p.stderr, p.stderr
+        # whoever has two users at once may not be traced: a build with
+        # sanitizers says so, and ends with a status of its own
+        if b"LeakSanitizer has encountered a fatal error" not in p.stderr:
+            equal(p.returncode, 78, "%d, %d" % (real, effective))
 
 
 @test("run/ and logs/ of another user are refused, and explained")

@@ -109,7 +109,6 @@ def _():
     equal(m.text("/blog/pid"), worker)
     equal(len(m.supervisors()), 1)
     m.close()
-    shutil.rmtree(place)
 
 
 @test("applications start though a cleaner has been in run/")

@@ -500,15 +500,18 @@ class Mamayo:
                     raise AssertionError("descriptor %d of %r is %s" % (
                         number, p, what))
 
+    def elsewhere(self):
+        """What is used in the place of run/, outside of our directory."""
+        try:
+            with open(self.path("run", "where")) as f:
+                return [f.read().strip()]
+        except OSError:
+            return []
+
     def leftovers(self):
         """After the end: processes, sockets, temporary files."""
         found = ["process %r" % p for p in self.processes().values()]
-        places = [self.root]
-        where = self.path("run", "where")
-        if os.path.exists(where):
-            with open(where) as f:
-                places.append(f.read().strip())
-        for place in places:
+        for place in [self.root] + self.elsewhere():
             for top, directories, files in os.walk(place):
                 for name in files:
                     path = os.path.join(top, name)
@@ -591,7 +594,8 @@ class Mamayo:
             print("# kept: " + self.dir)
             self.tell()
         else:
-            shutil.rmtree(self.dir, ignore_errors=True)
+            for place in self.elsewhere() + [self.dir]:
+                shutil.rmtree(place, ignore_errors=True)
         if problems:
             raise AssertionError("\n".join(problems))
 
