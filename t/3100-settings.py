@@ -367,7 +367,10 @@ def same(account, name):
           is not None, True, fds["5"])
     # nothing is blocked, nothing is ignored but what Python itself ignores
     equal(got["status"]["SigBlk"].strip("0"), "")
-    equal(int(got["status"]["SigIgn"], 16),
+    # (32 and 33 belong to the C library, whose posix_spawn, as make uses it,
+    # leaves them ignored)
+    got["status"]["SigIgn"] = int(got["status"]["SigIgn"], 16) & ~(3 << 31)
+    equal(got["status"]["SigIgn"],
           1 << (signal.SIGPIPE - 1) | 1 << (signal.SIGXFSZ - 1))
     equal(got["limits"]["RLIMIT_CORE"][0], 0)
     equal(got["limits"]["RLIMIT_NOFILE"][0] <= 65536, True)
