@@ -154,6 +154,10 @@ def _():
     few.start()
     waiting = [Later("/a/gate?name=g", few) for _ in range(4)]
     within(15, lambda: states("a", few) == ["busy"] * 2, "two for a")
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        equal(len(states("a", few)), 2)
+        time.sleep(STEP)
     waiting += [Later("/b/gate?name=g", few) for _ in range(3)]
     waiting += [Later("/c/gate?name=g", few)]
     within(15, lambda: states("b", few) == states("c", few) == ["busy"],

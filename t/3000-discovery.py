@@ -107,6 +107,23 @@ def _():
         os.rmdir(m.path("apps", "staging%d" % i))
 
 
+@test("also when two changes are so close that the clock gives them one time")
+def _():
+    start()
+    for i in range(30):
+        for name in ("twin%d" % i, "brother%d" % i):
+            app(".staging/" + name)
+    for i in range(30):
+        os.rename(m.path("apps", ".staging", "twin%d" % i),
+                  m.path("apps", "twin%d" % i))
+        equal(says("/brother%d" % i), "no-app")  # has seen the first
+        os.rename(m.path("apps", ".staging", "brother%d" % i),
+                  m.path("apps", "brother%d" % i))
+        equal(says("/brother%d" % i)[0], ".staging/brother%d" % i)
+        shutil.rmtree(m.path("apps", "twin%d" % i))
+        shutil.rmtree(m.path("apps", "brother%d" % i))
+
+
 @test("every responder notices by itself")
 def _():
     many = Mamayo()
