@@ -410,9 +410,9 @@ def _():
         name = "says%d" % i
         m.app(name, source, **how)
         is_error(m.get("/%s/" % name), 503, "cannot-start")
-        for log in (m.log(name), m.log()):
-            line = [x for x in log.split("\n") if "cannot start (ref" in x
-                    and (log != m.log() or " %s: " % name in x)]
+        for log, words_of_it in ((m.log(name), "cannot start (ref"),
+                                 (m.log(), " %s: cannot start" % name)):
+            line = [x for x in log.split("\n") if words_of_it in x]
             equal(len(line), 1, log[-2000:])
             for word in words:
                 equal(word in line[0], True, "%s in %s" % (word, line[0]))

@@ -65,9 +65,9 @@ def refused(name, *words):
     got = m.get("/" + name)
     equal((got.status, got.error), (503, "cannot-start"), name)
     equal(m.dir.encode() in got.text, False)
-    for log in (m.log(name), m.log()):
-        line = [x for x in log.split("\n") if "cannot start" in x
-                and (log != m.log() or " %s: " % name in x)][-1]
+    for log, words_of_it in ((m.log(name), "cannot start (ref"),
+                             (m.log(), " %s: cannot start" % name)):
+        line = [x for x in log.split("\n") if words_of_it in x][-1]
         for word in words:
             equal(word in line, True, "%s in %s" % (word, line))
 
