@@ -1,8 +1,11 @@
 """Applications are found, and seen to change, with the next request; nothing
 has to be restarted or told (DESIGN 3; RELIABILITY 3.2, faults 35 and 36)."""
+import collections
 import os
 import shutil
 import stat
+import threading
+import time
 import urllib.parse
 
 from harness import equal, run, test, within
@@ -192,6 +195,34 @@ def _():
     equal(says("/first")[0], "first")
     os.rename(away, here)
     equal(says("/renamed")[0], "renamed")
+
+
+@test("a directory that is away for a moment costs no visitor anything")
+def _():
+    start()
+    app("moment")
+    says("/moment")
+    done = threading.Event()
+    seen = collections.Counter()
+
+    def visit(uri):
+        while not done.is_set():
+            got = m.get(uri)
+            seen[got.status, got.error] += 1
+    visitors = [threading.Thread(target=visit, args=(uri,), daemon=True)
+                for uri in ("/moment", "/moment", "/first")]
+    for visitor in visitors:
+        visitor.start()
+    away, here = m.path("apps", ".away"), m.path("apps", "moment")
+    for _ in range(5):
+        os.rename(here, away)
+        time.sleep(0.2)
+        os.rename(away, here)
+        time.sleep(0.2)
+    done.set()
+    for visitor in visitors:
+        visitor.join(30)
+    equal(list(seen), [(200, None)], repr(seen))
 
 
 @test("a new version that takes the place of the old one loses no request")
