@@ -12,7 +12,7 @@ import os
 import select
 import sys
 from _socket import (socket, getdefaulttimeout, setdefaulttimeout, AF_UNIX,
-                     MSG_DONTWAIT, SHUT_WR, SOCK_STREAM)
+                     MSG_DONTWAIT, SHUT_RDWR, SHUT_WR, SOCK_STREAM)
 from os import _exit, getpid
 from select import poll, POLLERR, POLLHUP, POLLOUT
 from struct import Struct
@@ -144,10 +144,12 @@ class Answer:
     """What start_response() and write() work on, and who sends it."""
 
     __slots__ = ("pid", "board", "socket", "id", "method", "url", "taken",
-                 "called", "status", "head", "left", "begun", "ended",
-                 "counted", "broken", "closed", "sent")
+                 "direct", "kept", "nginx", "called", "status", "head",
+                 "left", "begun", "ended", "whole", "counted", "broken",
+                 "closed", "sent")
 
-    def __init__(self, pid, board, fd, request_id, environ, taken):
+    def __init__(self, pid, board, fd, request_id, environ, taken,
+                 direct=False, kept=False):
         self.pid = pid        # of the worker that may give this answer
         self.board = board
         self.socket = adopt(fd)
@@ -156,12 +158,16 @@ class Answer:
         self.url = environ.get("SCRIPT_NAME", "") + environ.get(
             "PATH_INFO", "")
         self.taken = taken    # when it was taken from the queue
+        self.direct = direct  # the socket is the web server's connection
+        self.kept = kept      # which it wants to use again
+        self.nginx = environ.get("SERVER_SOFTWARE", "").startswith("nginx")
         self.called = False   # start_response() has been called
         self.status = 0
         self.head = None      # header lines that have not been sent
         self.left = None      # bytes missing to Content-Length
         self.begun = False    # something has been sent
-        self.ended = False    # END_REQUEST has been sent
+        self.ended = False    # nothing more is to be sent
+        self.whole = False    # END_REQUEST has been sent, and all before it
         self.counted = False
         self.broken = False   # nothing can be sent any more
         self.closed = False   # the request is over
@@ -350,6 +356,7 @@ class Answer:
 
     def end(self, app_status):
         self.ended = True
+        self.whole = app_status == 0
         self.count()
         return END.pack(1, FCGI_STDOUT, self.id, 0, 0, 0,
                         1, FCGI_END_REQUEST, self.id, 8, 0, 0, app_status, 0)
@@ -376,8 +383,14 @@ class Answer:
             self.push(b"".join(parts))
 
     def cut(self):
-        """Ends an answer that is not whole."""
-        self.push(self.end(1))
+        """Ends an answer that is not whole. A responder knows what to tell
+        its web server; of the servers themselves only nginx, where it does
+        not keep the connection, takes END_REQUEST for anything but success:
+        for the others hang_up() closes."""
+        if not self.direct or self.nginx and not self.kept:
+            self.push(self.end(1))
+        else:
+            self.ended = True
 
     def push(self, data):
         if getpid() != self.pid:
@@ -397,7 +410,7 @@ class Answer:
                     self, error))
         if self.broken:
             raise VisitorGone("the visitor has gone")
-        self.board.wrote()
+        self.board.wrote(True)
 
     def push_slowly(self, data):
         """The visitor is slower than we are. That is nobody's fault, and no
@@ -412,7 +425,7 @@ class Answer:
                     data = data[self.socket.send(data, NOW):]
                 except BlockingIOError:
                     continue
-                self.board.wrote()
+                self.board.wrote(False)
         finally:
             self.board.sending(False)
 
@@ -428,12 +441,23 @@ class Answer:
         return any(mask & (POLLHUP | POLLERR | POLLRDHUP)
                    for _, mask in here.poll(0))
 
+    def how_to_shut(self):
+        """What the other side is to see of our hanging up."""
+        whole = self.whole and not self.broken
+        if self.direct and not whole and (self.kept or not self.nginx):
+            return SHUT_RDWR
+        if self.direct and whole and self.kept:
+            return None
+        return SHUT_WR
+
     def hang_up(self):
         self.closed = True
         self.count()
+        how = self.how_to_shut()
         try:
             # a process that the application forked may hold a copy
-            self.socket.shutdown(SHUT_WR)
+            if how is not None:
+                self.socket.shutdown(how)
         except OSError:
             pass  # the other side was first
         try:

@@ -62,6 +62,7 @@ WIRE_SPOOL = 1
 WIRE_SPOOL_PARAMS = 2
 WIRE_SPOOL_BODY = 4
 WIRE_KEEP_CONN = 8
+WIRE_DIRECT = 16
 HEAD = Struct("<4sHHIHHQQQQQQ")
 
 SCOREBOARD_SIZE = 4096
@@ -74,6 +75,7 @@ BOARD_LATENCY = BOARD_STATUS + 5
 BOARD_WORDS = BOARD_LATENCY + 16
 (BOARD_STARTING, BOARD_IDLE, BOARD_BUSY, BOARD_SENDING,
  BOARD_DRAINING) = range(5)
+BOARD_NOTHING, BOARD_PARTS, BOARD_RECORDS = range(3)
 
 LINK_MESSAGE_MOST = 65536
 
@@ -129,16 +131,18 @@ class Board:
             url += b"\0"
         self.page[SCOREBOARD_URL_AT:SCOREBOARD_URL_AT + len(url)] = url
         word = self.word
-        word[BOARD_WROTE] = 0
+        word[BOARD_WROTE] = BOARD_NOTHING
         word[BOARD_STARTED] = word[BOARD_PROGRESS] = now
         word[BOARD_RESPONDER] = responder
         word[BOARD_COUNTER] = counter
         word[BOARD_STATE] = BOARD_BUSY
 
     def writing(self):
-        self.word[BOARD_WROTE] = 1
+        self.word[BOARD_WROTE] = BOARD_PARTS
 
-    def wrote(self):
+    def wrote(self, whole):
+        if whole:
+            self.word[BOARD_WROTE] = BOARD_RECORDS
         self.word[BOARD_PROGRESS] = clock()
 
     def sending(self, waiting):
@@ -175,6 +179,7 @@ class Worker:
         self.watching = False  # the queue can wake us
         self.asleep = False
         self.leaving = False
+        self.lost = False      # a request that we cannot even read
         self.taken = 0         # when the last request was taken
         self.heard = 0         # when the control socket was last looked at
         self.streams = (sys.stderr, sys.stdout)
@@ -327,6 +332,7 @@ class Worker:
                 # Being the first to be woken, we would lose every request.
                 log("error", "lost a request, for no descriptor is free;"
                     " leaving")
+                self.own_up(message)
                 sys.exit(1)
             if flags & MSG_TRUNC or not self.handle(message, fds):
                 log("error", "dropped a message that is no request of this"
@@ -335,6 +341,14 @@ class Worker:
             for fd in fds:  # that nobody has adopted
                 close(fd)
         return True
+
+    def own_up(self, message):
+        """Whoever waits for this request learns from our end that it is
+        lost."""
+        if len(message) >= WIRE_HEAD:
+            responder, counter = HEAD.unpack_from(message)[7:9]
+            self.board.busy(responder, counter, clock(), "")
+        self.lost = True
 
     def handle(self, message, fds):
         """False if it cannot be understood."""
@@ -357,7 +371,7 @@ class Worker:
         environ = dict(zip(words[::2], words[1::2]))
         self.taken = now = clock()
         answer = Answer(self.pid, self.board, fds.pop(0), request_id, environ,
-                        now)
+                        now, flags & WIRE_DIRECT, flags & WIRE_KEEP_CONN)
         self.board.busy(responder, counter, now, answer.url)
         try:
             if now > not_after:
@@ -461,6 +475,7 @@ def main():
             " not open? leaving" % error)
         sys.exit(1)
     finally:
-        worker.board.idle(True)  # threads may keep us here
+        if not worker.lost:
+            worker.board.idle(True)  # threads may keep us here
         worker.control.detach()  # open until the process ends
         worker.queue.detach()

@@ -35,8 +35,7 @@ enum scoreboard_word {
 	BOARD_STARTED,   /* when it was taken, clock_ms(); when idle: since when
 			  */
 	BOARD_PROGRESS,  /* when the worker last wrote a part of the answer */
-	BOARD_WROTE,     /* 1 once a byte of the answer has been (or will be at
-			    once) written, set before the write */
+	BOARD_WROTE,     /* enum board_wrote, set before the first write */
 	BOARD_REQUESTS,  /* requests ended */
 	BOARD_BYTES,     /* bytes of answer bodies */
 	BOARD_STATUS,    /* 5 words: answers 1xx, 2xx, 3xx, 4xx, 5xx */
@@ -51,6 +50,13 @@ enum board_state {
 	BOARD_BUSY,     /* in the application, or computing the answer */
 	BOARD_SENDING,  /* in a write that may wait for a slow client */
 	BOARD_DRAINING  /* takes what is queued, then leaves */
+};
+
+/* How much of the answer the web server may have seen. */
+enum board_wrote {
+	BOARD_NOTHING, /* not a byte */
+	BOARD_PARTS,   /* a write has begun: perhaps a part of a record */
+	BOARD_RECORDS  /* whole records */
 };
 
 struct board {

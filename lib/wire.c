@@ -4,8 +4,9 @@
 
 #include "lib/wire.h"
 
-#define WIRE_FLAGS \
-	(WIRE_SPOOL | WIRE_SPOOL_PARAMS | WIRE_SPOOL_BODY | WIRE_KEEP_CONN)
+#define WIRE_FLAGS                                                           \
+	(WIRE_SPOOL | WIRE_SPOOL_PARAMS | WIRE_SPOOL_BODY | WIRE_KEEP_CONN | \
+	    WIRE_DIRECT)
 
 static void
 put(unsigned char *out, uint64_t number, size_t bytes)

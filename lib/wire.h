@@ -15,7 +15,10 @@
  *
  * With a message travel descriptors (SCM_RIGHTS), in this order:
  *   1. the answer: a stream socket to which the worker writes FastCGI records
- *      (STDOUT ... END_REQUEST) that bear the request id of the head;
+ *      (STDOUT ... END_REQUEST) that bear the request id of the head. With
+ *      WIRE_DIRECT it is the web server's own connection, which others hold
+ *      too: who ends the answer says so with shutdown(), unless the web
+ *      server asked to keep the connection and the answer is whole;
  *   2. only if WIRE_SPOOL is set: a regular file without a name, at offset 0.
  *      It holds the parameters if WIRE_SPOOL_PARAMS is set (then none are in
  *      the message), and after them the whole body if the message does not
@@ -39,7 +42,8 @@ enum wire_flag {
 	WIRE_SPOOL = 1,        /* a second descriptor comes with the message */
 	WIRE_SPOOL_PARAMS = 2, /* the parameters are at the spool's beginning */
 	WIRE_SPOOL_BODY = 4,   /* the body is in the spool (after parameters) */
-	WIRE_KEEP_CONN = 8     /* the web server asked for FCGI_KEEP_CONN */
+	WIRE_KEEP_CONN = 8,    /* the web server asked for FCGI_KEEP_CONN */
+	WIRE_DIRECT = 16 /* the answer socket is the web server's connection */
 };
 
 /*

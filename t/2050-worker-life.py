@@ -689,7 +689,7 @@ def _(a):
     x.until(b"x" * 100)
     within(LIMIT, lambda: board[adapter.BOARD_PROGRESS] >= written)
     equal([board[adapter.BOARD_WROTE], board[adapter.BOARD_STARTED]],
-          [1, started])
+          [adapter.BOARD_RECORDS, started])
     equal(a.worker.state(), BUSY)
     a.put("g2")
     a.put("g3")
