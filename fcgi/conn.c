@@ -85,7 +85,7 @@ conn_free(struct conn *c)
 	c->rules->count--;
 	loop_unwatch(c->rules->loop, &c->watch);
 	loop_cancel(c->rules->loop, &c->timer);
-	if (c->watch.fd != -1)
+	if (c->watch.fd != -1 && !(c->state == CONN_LENT && c->is_closed))
 		shutdown(c->watch.fd, SHUT_RDWR);
 	fd_close(&c->watch.fd);
 	conn_forget(c);
@@ -94,6 +94,8 @@ conn_free(struct conn *c)
 	buf_release(&c->aside);
 	if (c->link != NULL && (*c->link = c->next) != NULL)
 		c->next->link = c->link;
+	if (c->lent != NULL && (*c->lent = c->next_lent) != NULL)
+		c->next_lent->lent = c->lent;
 	if (c->depth == 0)
 		free(c);
 }
@@ -123,6 +125,8 @@ conn_interest(struct conn *c)
 {
 	short want = 0;
 
+	if (c->watch.at == 0)
+		return; /* lent */
 	if (!c->is_closed && c->state != CONN_CLOSING)
 		want |= POLLIN;
 	if (buf_len(&c->out) > 0)
@@ -315,13 +319,30 @@ conn_params(struct conn *c, const struct record *r, int64_t now)
 		buf_release(&c->pairs);
 }
 
+static enum conn_server
+conn_server(const struct params *p)
+{
+	const char *software = params_get(p, "SERVER_SOFTWARE");
+
+	if (software == NULL)
+		return CONN_OTHER;
+	if (strncmp(software, "Apache", 6) == 0)
+		return CONN_APACHE;
+	if (strncmp(software, "lighttpd/", 9) == 0)
+		return CONN_LIGHTTPD;
+	return strncmp(software, "nginx/", 6) == 0 ? CONN_NGINX : CONN_OTHER;
+}
+
 static void
 conn_params_end(struct conn *c)
 {
-	const char *length;
+	const char *length, *method;
 	struct problem why;
 
 	c->state = CONN_BODY;
+	c->server = conn_server(&c->params);
+	method = params_get(&c->params, "REQUEST_METHOD");
+	c->is_head = method != NULL && strcmp(method, "HEAD") == 0;
 	if (buf_len(&c->pairs) > 0)
 		conn_refuse(c, 400, "bad-request",
 		    "the request's variables end in the middle");
@@ -417,15 +438,32 @@ conn_stdin_end(struct conn *c, int64_t now)
 	conn_page(c, &page, now);
 }
 
+/* Between two requests from now on. */
+static void
+conn_idle(struct conn *c, int64_t now)
+{
+	if (c->state == CONN_LENT && buf_len(&c->aside) > 0 &&
+	    buf_add(&c->out, buf_data(&c->aside), buf_len(&c->aside)) == 0)
+		buf_drop(&c->aside, buf_len(&c->aside));
+	c->mid_record = 0;
+	c->exchange = NULL;
+	c->has_served = 1;
+	c->state = CONN_IDLE;
+	c->heard = now;
+	conn_arm(c, now);
+}
+
 /* FCGI_ABORT_REQUEST for the request at hand. */
 static void
 conn_abort(struct conn *c, int64_t now)
 {
-	if (c->state == CONN_WHOLE)
+	int is_lent = c->state == CONN_LENT;
+
+	if (c->state == CONN_WHOLE || is_lent)
 		c->aborted(c, now);
 	if (c->is_freed)
 		return;
-	if (c->mid_record) {
+	if (c->mid_record || is_lent) {
 		conn_gone(c, now);
 		return;
 	}
@@ -463,6 +501,10 @@ conn_record(struct conn *c, const struct record *r, int64_t now)
 		return;
 	}
 	if (r->type == FCGI_BEGIN_REQUEST) {
+		if (c->state == CONN_LENT) { /* so the answer is over */
+			c->returned(c, now);
+			conn_idle(c, now);
+		}
 		conn_begin(c, r, now);
 		return;
 	}
@@ -568,7 +610,8 @@ conn_ready(struct watch *w, short got, int64_t now)
 	conn_settle(c, now);
 	if (!c->is_freed && was_full && conn_room(c) >= CONN_PIECE)
 		c->drained(c, now);
-	if (!c->is_freed && c->state == CONN_IDLE && buf_len(&c->in) == 0)
+	if (!c->is_freed && (c->state == CONN_IDLE || c->state == CONN_LENT) &&
+	    buf_len(&c->in) == 0)
 		buf_release(&c->in);
 	conn_leave(c);
 }
@@ -590,6 +633,7 @@ conn_due(struct timer *t, int64_t now)
 	conn_enter(c);
 	switch (c->state) {
 	case CONN_WHOLE:
+	case CONN_LENT:
 	case CONN_CLOSING: /* the answer has limits of its own */
 		conn_leave(c);
 		return;
@@ -598,6 +642,10 @@ conn_due(struct timer *t, int64_t now)
 	case CONN_BODY:
 		if (now - c->heard < limit) {
 			conn_arm(c, c->heard);
+			break;
+		}
+		if (c->state == CONN_IDLE && fd_has_unsent(c->watch.fd)) {
+			conn_arm(c, now); /* the last answer is still read */
 			break;
 		}
 		if (c->state == CONN_IDLE) {
@@ -652,6 +700,75 @@ conn_heartbeat(struct conn *c)
 		(void)conn_flush(c); /* a failure shows at the next write */
 }
 
+int
+conn_may_lend(const struct conn *c)
+{
+	struct record last;
+	size_t held = buf_len(&c->in);
+
+	if (held > 0 &&
+	    record_take(buf_data(&c->in), held, &last) != (long)held)
+		return 0; /* something has come after the request */
+	return (c->server == CONN_LIGHTTPD || c->server == CONN_NGINX) &&
+	       !c->is_closed && buf_len(&c->out) == 0 &&
+	       buf_len(&c->aside) == 0;
+}
+
+void
+conn_lend(struct conn *c)
+{
+	conn_forget(c);
+	c->state = CONN_LENT;
+	c->mid_record = 1; /* what we may want to say waits until it is over */
+	if (!c->keep)
+		loop_unwatch(c->rules->loop, &c->watch);
+}
+
+void
+conn_give_back(struct conn *c, int64_t now)
+{
+	conn_enter(c);
+	conn_idle(c, now);
+	conn_settle(c, now);
+	conn_leave(c);
+}
+
+void
+conn_drop_lent(struct conn *c, int64_t now)
+{
+	conn_gone(c, now);
+}
+
+void
+conn_reclaim(struct conn *c, enum board_wrote wrote)
+{
+	if (c->watch.at == 0 && loop_watch(c->rules->loop, &c->watch) == -1)
+		c->is_closed = 1; /* the next write goes, or nothing does */
+	c->state = CONN_WHOLE;
+	c->wrote = wrote != BOARD_NOTHING;
+	c->mid_record = wrote == BOARD_PARTS;
+}
+
+void
+conn_sweep(struct conn *const *conns, size_t n, int64_t now)
+{
+	struct pollfd polled[CONN_SWEEP_MOST];
+
+	if (n > CONN_SWEEP_MOST)
+		n = CONN_SWEEP_MOST;
+	for (size_t i = 0; i < n; i++)
+		polled[i] = (struct pollfd){ .fd = conns[i]->watch.fd,
+			.events = POLLIN };
+	if (poll(polled, (nfds_t)n, 0) <= 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (polled[i].revents & (POLLHUP | POLLERR)) {
+			conns[i]->is_closed = 1;
+			conn_gone(conns[i], now);
+		} else if (polled[i].revents != 0)
+			conn_try(conns[i], now);
+}
+
 void
 conn_close_idle(struct conn *c, int64_t now)
 {
@@ -666,12 +783,11 @@ conn_close_idle(struct conn *c, int64_t now)
 void
 conn_page(struct conn *c, const struct page *page, int64_t now)
 {
-	const char *method = params_get(&c->params, "REQUEST_METHOD");
 	struct page mine = *page;
 	unsigned char *reply;
 	size_t n;
 
-	mine.head = method != NULL && strcmp(method, "HEAD") == 0;
+	mine.head = c->is_head;
 	reply = reply_make(&mine, c->id, &n);
 	if (reply == NULL || buf_add(&c->out, reply, n) == -1)
 		conn_emit_end(c, c->id, 1, FCGI_OVERLOADED);
@@ -686,11 +802,9 @@ conn_end(struct conn *c, int64_t now)
 	conn_forget(c);
 	c->exchange = NULL;
 	c->has_served = 1;
-	if (c->keep && !c->is_closed && c->state != CONN_CLOSING) {
-		c->state = CONN_IDLE;
-		c->heard = now;
-		conn_arm(c, now);
-	} else
+	if (c->keep && !c->is_closed && c->state != CONN_CLOSING)
+		conn_idle(c, now);
+	else
 		c->state = CONN_CLOSING;
 	conn_settle(c, now);
 	conn_leave(c);
@@ -699,12 +813,9 @@ conn_end(struct conn *c, int64_t now)
 void
 conn_cut(struct conn *c, int64_t now)
 {
-	const char *software = params_get(&c->params, "SERVER_SOFTWARE");
-
 	/* nginx waits for END_REQUEST where it has not asked to keep the
 	 * connection; every other server would take it for a whole answer */
-	if (!c->mid_record && !c->keep && software != NULL &&
-	    strncmp(software, "nginx", 5) == 0)
+	if (!c->mid_record && !c->keep && c->server == CONN_NGINX)
 		conn_emit_cut(c);
 	c->keep = 0;
 	conn_end(c, now);

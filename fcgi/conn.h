@@ -9,6 +9,7 @@
 #include "lib/loop.h"
 #include "lib/page.h"
 #include "lib/params.h"
+#include "lib/scoreboard.h"
 
 /*
  * conn: one connection from the web server: records in, a request out, bytes
@@ -26,6 +27,12 @@
  * web server takes back a request that was complete (FCGI_ABORT_REQUEST): the
  * owner lets go of it and does no more; the conn ends it. A conn is freed by
  * its owner, with conn_free(), from any callback or between them.
+ *
+ * A whole request can be handed over together with its connection: then it is
+ * lent, and whoever has it writes the answer. When the next request begins on
+ * it, the answer is over: returned() is told, and the conn goes on. A lent
+ * connection that is not kept is not watched, for nothing comes from it but
+ * its end: the owner looks for that with conn_sweep().
  */
 #define CONN_OUT_MOST                                                   \
 	(256 * 1024)         /* bytes of an answer kept for a slow peer \
@@ -42,8 +49,12 @@ enum conn_state {
 	CONN_PARAMS, /* BEGIN seen */
 	CONN_BODY,   /* parameters complete */
 	CONN_WHOLE,  /* told to the owner; the answer is awaited */
+	CONN_LENT,   /* somebody else writes the answer to it */
 	CONN_CLOSING /* what is queued is written, then it is gone */
 };
+
+/* Who is at the other end (SERVER_SOFTWARE). */
+enum conn_server { CONN_OTHER, CONN_APACHE, CONN_LIGHTTPD, CONN_NGINX };
 
 struct conn_rules {
 	struct loop *loop;
@@ -74,7 +85,9 @@ struct conn {
 
 	/* the request */
 	uint16_t id;
-	int keep;            /* FCGI_KEEP_CONN */
+	int keep;    /* FCGI_KEEP_CONN */
+	int is_head; /* its method is HEAD */
+	enum conn_server server;
 	int refused;         /* 0, or the status it will be answered with */
 	const char *refusal; /* X-Mamayo-Error */
 	char reason[512];    /* sentence for the log and the page */
@@ -87,15 +100,18 @@ struct conn {
 
 	/* the answer */
 	int mid_record; /* conn_forward() stopped inside a record */
-	int wrote;      /* something of the answer has been queued */
+	int wrote;      /* something of the answer has been queued, or was
+			   written by who had it lent */
 
 	void *exchange; /* the owner's; NULL: none */
 	void (*complete)(struct conn *, int64_t now);
 	void (*aborted)(struct conn *, int64_t now);
 	void (*drained)(
 	    struct conn *, int64_t now); /* room for a piece again */
+	void (*returned)(struct conn *, int64_t now);
 	void (*gone)(struct conn *, int64_t now);
-	struct conn *next, **link; /* the owner's list */
+	struct conn *next, **link;      /* the owner's lists: of all ... */
+	struct conn *next_lent, **lent; /* ... of those to be swept; or NULL */
 };
 
 /* Takes the descriptor (nonblocking). NULL without memory: then it is closed.
@@ -119,6 +135,23 @@ int conn_forward(struct conn *, const void *, size_t, int at_border);
 
 /* An empty FCGI_STDERR record, if we are between records. */
 void conn_heartbeat(struct conn *);
+
+/* May this request be handed over together with the connection? Only to who
+ * writes records with its id, after all that was queued here is written. */
+int conn_may_lend(const struct conn *);
+/* It has been: lets go of the request. */
+void conn_lend(struct conn *);
+/* The answer is over: waits for the next request. Nothing that is written but
+ * not read yet is lost. May call gone(): last use. */
+void conn_give_back(struct conn *, int64_t now);
+/* The answer is over or lost, nobody knows: closes. Calls gone(): last use. */
+void conn_drop_lent(struct conn *, int64_t now);
+/* Nobody else writes to it any more, so we may; wrote says what was written. */
+void conn_reclaim(struct conn *, enum board_wrote wrote);
+/* Looks for the ends of n lent connections that are not kept. Each may call
+ * gone(). */
+#define CONN_SWEEP_MOST 128
+void conn_sweep(struct conn *const *, size_t n, int64_t now);
 
 /* Between two requests: no more of them; closes when the last answer has been
  * written. Otherwise nothing. May call gone(): last use. */

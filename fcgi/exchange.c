@@ -13,10 +13,13 @@
 #include "lib/wire.h"
 
 #define EXCHANGE_GRACE 1000 /* ms a worker may answer 503 before we do */
-#define EXCHANGE_ALONE                                                        \
-	15000                 /* ms on top of timeout: then without a verdict \
-			       */
-#define EXCHANGE_ROUTED 60000 /* ms to find out where a request belongs */
+#define EXCHANGE_ALONE                                        \
+	15000 /* ms on top of timeout: then without a verdict \
+	       */
+#define EXCHANGE_ROUTED     60000 /* ms to find out where a request belongs */
+#define EXCHANGE_LOOK       1000  /* ms between looks for a direct answer */
+#define EXCHANGE_LOOK_AGAIN 100   /* ms to the second look that must agree */
+#define EXCHANGE_LOOKS      2
 
 static void exchange_ready(struct watch *, short, int64_t);
 static void exchange_due(struct timer *, int64_t);
@@ -26,7 +29,6 @@ struct exchange *
 exchange_new(struct conn *conn, struct exchange_rules *rules, int64_t now)
 {
 	struct exchange *ex = calloc(1, sizeof *ex);
-	const char *software;
 
 	if (ex == NULL)
 		return NULL;
@@ -36,9 +38,7 @@ exchange_new(struct conn *conn, struct exchange_rules *rules, int64_t now)
 	ex->rules = rules;
 	ex->conn = conn;
 	ex->arrived = ex->touched = ex->beat = now;
-	software = params_get(&conn->params, "SERVER_SOFTWARE");
-	ex->has_heartbeat =
-	    software != NULL && strncmp(software, "Apache", 6) == 0;
+	ex->has_heartbeat = conn->server == CONN_APACHE;
 	conn->exchange = ex;
 	exchange_arm(ex, now);
 	return ex;
@@ -117,6 +117,8 @@ exchange_arm(struct exchange *ex, int64_t now)
 
 	if (ex->state == EXCHANGE_WAITING)
 		at = exchange_patience(ex);
+	else if (ex->is_direct)
+		at = now + (ex->over > 0 ? EXCHANGE_LOOK_AGAIN : EXCHANGE_LOOK);
 	else if (!ex->is_asked)
 		at = ex->not_after + EXCHANGE_GRACE;
 	else
@@ -158,7 +160,8 @@ exchange_send(struct exchange *ex, struct queue *q, int answer)
 
 	fds[0] = answer;
 	head.request_id = c->id;
-	head.flags = c->keep ? WIRE_KEEP_CONN : 0;
+	head.flags = (uint16_t)((c->keep ? WIRE_KEEP_CONN : 0) |
+				(ex->is_direct ? WIRE_DIRECT : 0));
 	head.params = (uint32_t)p->length;
 	head.body = c->body.length;
 	head.responder = ex->rules->responder;
@@ -187,37 +190,72 @@ exchange_send(struct exchange *ex, struct queue *q, int answer)
 	return fd_send(q->send, message, n, fds, nfds) == -1 ? -1 : 0;
 }
 
+/* What a failure to send means. */
+static enum exchange_handed
+exchange_not_sent(struct exchange *ex, int64_t now)
+{
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ||
+	    errno == ETOOMANYREFS) {
+		exchange_arm(ex, now); /* it has a limit now */
+		return EXCHANGE_FULL;
+	}
+	return errno == EPIPE || errno == ECONNRESET ? EXCHANGE_OVER
+						     : EXCHANGE_FAILED;
+}
+
+/* The answer comes through us. 0, or -1 with errno. */
+static int
+exchange_hand_pumped(struct exchange *ex, struct queue *q)
+{
+	int pair[2], failed;
+
+	if (fd_pair_stream(pair) == -1)
+		return -1;
+	ex->answer.fd = pair[0];
+	failed = loop_watch(ex->rules->loop, &ex->answer) == -1 ||
+		 exchange_send(ex, q, pair[1]) == -1;
+	fd_close(&pair[1]);
+	if (failed) {
+		loop_unwatch(ex->rules->loop, &ex->answer);
+		fd_close(&ex->answer.fd);
+	}
+	return failed ? -1 : 0;
+}
+
+/* The worker answers on the web server's connection. */
+static int
+exchange_hand_direct(struct exchange *ex, struct queue *q)
+{
+	ex->is_direct = 1;
+	if (exchange_send(ex, q, ex->conn->watch.fd) == -1) {
+		ex->is_direct = 0;
+		return -1;
+	}
+	conn_lend(ex->conn);
+	return 0;
+}
+
 enum exchange_handed
 exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
 {
-	int pair[2];
+	int failed;
 
 	if (ex->not_after == 0)
 		ex->not_after =
 		    now + (q->is_ready ? q->queue_timeout : q->start_timeout);
 	if (ex->counter == 0)
 		ex->counter = ++ex->rules->counter;
-	if (fd_pair_stream(pair) == -1)
-		return EXCHANGE_FAILED;
-	ex->answer.fd = pair[0];
-	if (loop_watch(ex->rules->loop, &ex->answer) == -1 ||
-	    exchange_send(ex, q, pair[1]) == -1) {
-		loop_unwatch(ex->rules->loop, &ex->answer);
-		fd_close(&ex->answer.fd);
-		fd_close(&pair[1]);
-		if (errno == EAGAIN || errno == EWOULDBLOCK ||
-		    errno == ENOBUFS || errno == ETOOMANYREFS) {
-			exchange_arm(ex, now); /* it has a limit now */
-			return EXCHANGE_FULL;
-		}
-		return errno == EPIPE || errno == ECONNRESET ? EXCHANGE_OVER
-							     : EXCHANGE_FAILED;
-	}
-	fd_close(&pair[1]);
+	if (conn_may_lend(ex->conn))
+		failed = exchange_hand_direct(ex, q);
+	else
+		failed = exchange_hand_pumped(ex, q);
+	if (failed)
+		return exchange_not_sent(ex, now);
 	fd_close(&ex->conn->body.fd); /* the message holds it now */
 	ex->state = EXCHANGE_RUNNING;
 	ex->link = ex->rules->link;
-	ex->touched = now;
+	ex->crashes = q->crashes;
+	ex->touched = ex->handed = now;
 	exchange_arm(ex, now);
 	return EXCHANGE_HANDED;
 }
@@ -232,6 +270,8 @@ exchange_fail(struct exchange *ex, int status, const char *code,
 		.text = text,
 		.retry_after = retry_after };
 
+	if (ex->is_direct && c->state == CONN_LENT)
+		conn_reclaim(c, BOARD_NOTHING);
 	exchange_free(ex);
 	if (c->wrote)
 		conn_cut(c, now);
@@ -428,7 +468,7 @@ exchange_pump(struct exchange *ex, int64_t now)
 	enum exchange_got got = GOT_SOME;
 	struct conn *c = ex->conn;
 
-	if (ex->state != EXCHANGE_RUNNING)
+	if (ex->state != EXCHANGE_RUNNING || ex->is_direct)
 		return;
 	while (got == GOT_SOME && conn_room(c) >= CONN_PIECE)
 		got = exchange_read(ex, now);
@@ -461,7 +501,7 @@ exchange_drain(struct exchange *ex, int64_t now)
 {
 	enum exchange_got got = GOT_SOME;
 
-	if (ex->state != EXCHANGE_RUNNING)
+	if (ex->state != EXCHANGE_RUNNING || ex->is_direct)
 		return GOT_NOTHING;
 	while (got == GOT_SOME && conn_room(ex->conn) >= CONN_PIECE)
 		got = exchange_read(ex, now);
@@ -470,8 +510,10 @@ exchange_drain(struct exchange *ex, int64_t now)
 
 void
 exchange_verdict(struct exchange *ex, int status, const char *code,
-    const char *text, int64_t now)
+    const char *text, enum board_wrote wrote, int64_t now)
 {
+	if (ex->is_direct)
+		conn_reclaim(ex->conn, wrote);
 	if (exchange_drain(ex, now) != GOT_DONE)
 		exchange_fail(ex, status, code, text, 0, now);
 }
@@ -495,6 +537,108 @@ exchange_taken(struct exchange *ex, int taken, int64_t now)
 		exchange_too_late(ex, now);
 }
 
+/* -- direct answers -- */
+
+static enum fate
+exchange_fate(struct exchange *ex, const struct board **board, int64_t now)
+{
+	struct exchange_rules *rules = ex->rules;
+	struct fate_request request = { .responder = rules->responder,
+		.counter = ex->counter,
+		.generation = ex->queue->generation,
+		.receive = ex->queue->receive,
+		.queued = ex->arrived };
+
+	fates_look(&rules->fates, rules->spool_dir, now);
+	return fates_of(&rules->fates, &request, board);
+}
+
+int
+exchange_seems_over(struct exchange *ex, int64_t now)
+{
+	const struct board *board;
+
+	return ex->state == EXCHANGE_RUNNING && ex->is_direct &&
+	       exchange_fate(ex, &board, now) == FATE_OVER;
+}
+
+/* Neither queued nor with a worker: answered, or lost with a worker that died
+ * in the instant in which it took it. */
+static void
+exchange_over(struct exchange *ex, int64_t now)
+{
+	struct conn *c = ex->conn;
+	int is_sure =
+	    ex->link == ex->rules->link && ex->crashes == ex->queue->crashes;
+
+	if (++ex->over < EXCHANGE_LOOKS) {
+		exchange_arm(ex, now);
+		return;
+	}
+	exchange_free(ex);
+	if (c->keep && is_sure)
+		conn_give_back(c, now);
+	else if (c->keep)
+		conn_drop_lent(c, now);
+	else /* what the worker did, or could not do any more */
+		shutdown(c->watch.fd, SHUT_WR);
+}
+
+/* A worker has it: when did it last do something? */
+static void
+exchange_running(struct exchange *ex, const struct board *board, int64_t now)
+{
+	const uint64_t *word = board->word;
+
+	ex->over = 0;
+	if (word[BOARD_STATE] == BOARD_SENDING)
+		ex->touched = now; /* the web server is the one that is slow */
+	else if ((int64_t)word[BOARD_PROGRESS] > ex->touched)
+		ex->touched = (int64_t)word[BOARD_PROGRESS];
+	if (now < exchange_alone(ex)) {
+		exchange_arm(ex, now);
+		return;
+	}
+	ex->conn->keep = 0; /* it may still write */
+	exchange_verdict(ex, 504, "timeout",
+	    "The application did not answer in time.",
+	    (enum board_wrote)word[BOARD_WROTE], now);
+}
+
+/* The answer to a direct request does not come past us: looks where it is. */
+static void
+exchange_look(struct exchange *ex, int64_t now)
+{
+	const struct board *board;
+
+	switch (exchange_fate(ex, &board, now)) {
+	case FATE_WAITING:
+		ex->over = 0;
+		if (now < ex->not_after + EXCHANGE_GRACE) {
+			exchange_arm(ex, now);
+			return;
+		}
+		ex->conn->keep = 0; /* a worker may still find it */
+		exchange_too_late(ex, now);
+		return;
+	case FATE_RUNNING:
+		exchange_running(ex, board, now);
+		return;
+	case FATE_DEAD: /* where there is a supervisor it has told why */
+		if (++ex->over < EXCHANGE_LOOKS)
+			exchange_arm(ex, now);
+		else
+			exchange_verdict(ex, 502, "died",
+			    "The application's process ended before it had "
+			    "answered.",
+			    (enum board_wrote)board->word[BOARD_WROTE], now);
+		return;
+	case FATE_OVER:
+		exchange_over(ex, now);
+		return;
+	}
+}
+
 static void
 exchange_due(struct timer *t, int64_t now)
 {
@@ -508,6 +652,10 @@ exchange_due(struct timer *t, int64_t now)
 	}
 	if (ex->state == EXCHANGE_WAITING && now >= exchange_patience(ex)) {
 		exchange_too_late(ex, now);
+		return;
+	}
+	if (ex->state == EXCHANGE_RUNNING && ex->is_direct) {
+		exchange_look(ex, now);
 		return;
 	}
 	if (ex->state == EXCHANGE_RUNNING && !ex->is_asked &&

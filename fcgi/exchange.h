@@ -1,10 +1,12 @@
 #ifndef MAMAYO_EXCHANGE_H
 #define MAMAYO_EXCHANGE_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "fcgi/conn.h"
+#include "fcgi/fate.h"
 #include "fcgi/record.h"
 #include "lib/loop.h"
 #include "lib/url.h"
@@ -13,6 +15,11 @@
  * exchange: one request on its way: handed over to an app's queue, its answer
  * pumped back to the web server's connection, a heartbeat while it is silent,
  * a verdict or a page when there is no answer.
+ *
+ * Behind lighttpd and nginx the answer is direct: the worker gets the web
+ * server's connection. We keep a duplicate and write to it only when nobody
+ * else will: after a verdict, or when no worker has taken the request in time.
+ * exchange_hand() is the one place where that is decided.
  *
  * An exchange is made when a conn has a whole request and freed when the
  * request has ended. It borrows its conn, which points back (conn->exchange);
@@ -27,10 +34,11 @@
 struct queue {
 	char *name;
 	char generation[33];
-	int send, receive; /* -1: not here (yet, or any more) */
-	int is_asked;      /* the supervisor was asked for it */
-	int is_ready;      /* a worker runs */
-	int is_over;       /* takes no more; freed when in_flight is 0 */
+	int send, receive;  /* -1: not here (yet, or any more) */
+	int is_asked;       /* the supervisor was asked for it */
+	int is_ready;       /* a worker runs */
+	json_int_t crashes; /* workers of it that ended without being asked */
+	int is_over;        /* takes no more; freed when in_flight is 0 */
 	int is_orphan; /* over with its supervisor: receive is kept, for what
 			  nobody has taken */
 	unsigned in_flight, most; /* handed over and waiting for room; limit */
@@ -46,6 +54,7 @@ struct exchange_rules {
 	uint64_t counter;
 	uint64_t link;     /* which link to a supervisor this is */
 	int64_t heartbeat; /* ms of silence before one is sent behind Apache */
+	struct fates fates;
 	/* a request was not answered in the time it may wait: has a worker
 	 * taken it? exchange_taken() brings the answer. */
 	void (*ask)(struct exchange *, int64_t now);
@@ -82,6 +91,11 @@ struct exchange {
 	int is_asked;    /* see ask */
 	int has_heartbeat;
 
+	int is_direct;
+	int64_t handed;     /* when */
+	unsigned over;      /* looks in a row that found it nowhere */
+	json_int_t crashes; /* of the queue, when it was handed over */
+
 	/* walking the records of the answer */
 	unsigned char head[RECORD_END];
 	size_t head_length;
@@ -111,10 +125,13 @@ void exchange_fail(struct exchange *, int status, const char *code,
     const char *text, int retry_after, int64_t now);
 
 /* The supervisor's word on it. verdict frees ex (after the answer's last bytes
- * have been read); taken may. */
+ * have been read; wrote counts if it is direct); taken may. */
 void exchange_verdict(struct exchange *, int status, const char *code,
-    const char *text, int64_t now);
+    const char *text, enum board_wrote wrote, int64_t now);
 void exchange_taken(struct exchange *, int taken, int64_t now);
+
+/* Is it direct, and over as far as the boards tell? */
+int exchange_seems_over(struct exchange *, int64_t now);
 
 /* There is room in the conn again. May free ex. */
 void exchange_pump(struct exchange *, int64_t now);

@@ -38,6 +38,7 @@
 #define RESPONDER_REACH_MOST   250
 #define RESPONDER_LEAVE        5000 /* ms for a new connection to say something */
 #define RESPONDER_FORK_EVERY   1000 /* ms between two candidates of ours */
+#define RESPONDER_SWEEP        20   /* ms until ended connections are seen */
 
 struct responder {
 	struct loop *loop;
@@ -58,6 +59,8 @@ struct responder {
 
 	struct conn *conns;
 	size_t most_conns;
+	struct conn *lent; /* that nobody watches */
+	struct timer sweep;
 	struct exchange *exchanges;
 	struct queue *queues;
 	struct timer retry; /* full queues */
@@ -372,6 +375,64 @@ responder_active_due(struct timer *t, int64_t now)
 	responder_active(r, now);
 }
 
+/* Looks which connections that were handed over have ended: whenever there is
+ * something else to do, and some times a second. It costs less than being
+ * woken for each. */
+static void
+responder_sweep(struct responder *r, int64_t now)
+{
+	struct conn *conns[CONN_SWEEP_MOST], *c = r->lent, *rest;
+	size_t n;
+
+	while (c != NULL) {
+		for (n = 0; c != NULL && n < CONN_SWEEP_MOST; c = c->next_lent)
+			conns[n++] = c;
+		rest = c;
+		conn_sweep(conns, n, now);
+		c = rest;
+	}
+}
+
+static void
+responder_sweep_due(struct timer *t, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)t - offsetof(struct responder, sweep));
+
+	responder_sweep(r, now);
+	if (r->lent != NULL)
+		(void)loop_timer(r->loop, &r->sweep, now + RESPONDER_SWEEP);
+}
+
+/* A worker answers on this connection, which is not kept. */
+static void
+responder_lent(struct responder *r, struct conn *c, int64_t now)
+{
+	c->lent = &r->lent;
+	if ((c->next_lent = r->lent) != NULL)
+		c->next_lent->lent = &c->next_lent;
+	r->lent = c;
+	if (r->sweep.place == 0)
+		(void)loop_timer(r->loop, &r->sweep, now + RESPONDER_SWEEP);
+}
+
+/* Is the app's queue as full as it may be? Direct answers that are over may
+ * still be counted. */
+static int
+responder_is_full(struct responder *r, struct queue *q, int64_t now)
+{
+	struct exchange *ex;
+	unsigned over = 0;
+
+	if (q->in_flight < q->most)
+		return 0;
+	responder_sweep(r, now);
+	for (ex = r->exchanges; ex != NULL && q->in_flight - over >= q->most;
+	     ex = ex->next)
+		over += ex->queue == q && exchange_seems_over(ex, now);
+	return q->in_flight - over >= q->most;
+}
+
 /* Hands over, or says that there is no room yet. May free ex. */
 static enum exchange_handed
 responder_hand(struct responder *r, struct exchange *ex, int64_t now)
@@ -381,6 +442,8 @@ responder_hand(struct responder *r, struct exchange *ex, int64_t now)
 
 	switch (handed) {
 	case EXCHANGE_HANDED:
+		if (ex->is_direct && !ex->conn->keep)
+			responder_lent(r, ex->conn, now);
 		responder_active(r, now);
 		break;
 	case EXCHANGE_FULL:
@@ -553,7 +616,7 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		}
 		return; /* considered again when it is there */
 	}
-	if (q->in_flight >= q->most) {
+	if (responder_is_full(r, q, now)) {
 		exchange_fail(ex, 503, "queue-full",
 		    "The application is busy. Please try again in a moment.", 5,
 		    now);
@@ -772,6 +835,7 @@ static void
 responder_learn(struct queue *q, const json_t *message)
 {
 	q->is_ready = link_true(message, "ready");
+	q->crashes = link_int(message, "crashes");
 	q->most =
 	    (unsigned)(link_int(message, "queue") + link_int(message, "max"));
 	q->timeout = responder_seconds(message, "timeout");
@@ -841,6 +905,15 @@ responder_exchange(struct responder *r, uint64_t counter)
 }
 
 static void
+responder_take_verdict(struct exchange *ex, const json_t *message, int64_t now)
+{
+	if (!ex->is_direct || link_true(message, "ended"))
+		exchange_verdict(ex, (int)link_int(message, "status"),
+		    link_string(message, "code"), link_string(message, "text"),
+		    (enum board_wrote)link_int(message, "wrote"), now);
+}
+
+static void
 responder_take_message(struct responder *r, const json_t *message, int fds[2],
     size_t nfds, int64_t now)
 {
@@ -872,9 +945,7 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 		ex = responder_exchange(
 		    r, (uint64_t)link_int(message, "counter"));
 		if (ex != NULL && type[0] == 'v')
-			exchange_verdict(ex, (int)link_int(message, "status"),
-			    link_string(message, "code"),
-			    link_string(message, "text"), now);
+			responder_take_verdict(ex, message, now);
 		else if (ex != NULL)
 			exchange_taken(ex, link_true(message, "taken"), now);
 	}
@@ -1004,6 +1075,15 @@ responder_aborted(struct conn *c, int64_t now)
 		exchange_free(c->exchange);
 }
 
+/* The next request has begun where the answer to this one was given. */
+static void
+responder_returned(struct conn *c, int64_t now)
+{
+	(void)now;
+	if (c->exchange != NULL)
+		exchange_free(c->exchange);
+}
+
 static void
 responder_drained(struct conn *c, int64_t now)
 {
@@ -1083,6 +1163,7 @@ responder_accept(struct responder *r, int listener, int64_t now)
 		c->complete = responder_complete;
 		c->aborted = responder_aborted;
 		c->drained = responder_drained;
+		c->returned = responder_returned;
 		c->gone = responder_gone;
 		c->link = &r->conns;
 		if ((c->next = r->conns) != NULL)
@@ -1096,8 +1177,11 @@ responder_accept(struct responder *r, int listener, int64_t now)
 static void
 responder_listener_ready(struct watch *w, short got, int64_t now)
 {
+	struct responder *r = ((struct listener *)w)->owner;
+
 	(void)got;
-	(void)responder_accept(((struct listener *)w)->owner, w->fd, now);
+	responder_sweep(r, now);
+	(void)responder_accept(r, w->fd, now);
 }
 
 /* ----------------------------------------------------------- its own end -- */
@@ -1229,6 +1313,7 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->resume.due = responder_resume_due;
 	r->active.due = responder_active_due;
 	r->leave.due = responder_leave_due;
+	r->sweep.due = responder_sweep_due;
 	routes_init(&r->routes);
 	routes_init(&r->coming);
 	responder_limits(r);
@@ -1272,6 +1357,7 @@ responder_release(struct responder *r)
 	routes_release(&r->coming);
 	groups_free(&r->groups, &r->ngroups);
 	groups_free(&r->groups_coming, &r->ngroups_coming);
+	fates_release(&r->rules.fates);
 	loop_free(r->loop);
 }
 

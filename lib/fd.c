@@ -7,10 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#ifdef HAVE_LINUX_SOCKIOS_H
+#include <linux/sockios.h> /* SIOCOUTQ */
+#endif
 
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -301,6 +306,20 @@ fd_peer(int sock, uid_t *uid, pid_t *pid)
 	*pid = 0;
 	return getpeereid(sock, uid, &gid);
 #endif
+}
+
+int
+fd_has_unsent(int sock)
+{
+	int bytes = 0;
+
+#if !defined(MAMAYO_PLAIN) && defined(SIOCOUTQ)
+	if (ioctl(sock, SIOCOUTQ, &bytes) == -1)
+		bytes = 0;
+#else
+	(void)sock;
+#endif
+	return bytes > 0;
 }
 
 int

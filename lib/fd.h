@@ -57,6 +57,10 @@ ssize_t fd_recv(int sock, void *, size_t size, int *fds, size_t *nfds);
  * *pid is 0 where the system cannot tell. */
 int fd_peer(int sock, uid_t *, pid_t *);
 
+/* Has a socket bytes that its peer has not read yet? 0 where the system cannot
+ * say. */
+int fd_has_unsent(int sock);
+
 /* A regular file without a name below the directory, read and write, mode
  * 0600 (O_TMPFILE, else a name that is unlinked at once). */
 int fd_unnamed(int dir_fd);

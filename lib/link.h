@@ -32,12 +32,15 @@
  *   routes   first, last, apps [{host, mount, name}], groups [path]: the
  *            table, in as many messages as it needs
  *   queue    name, generation, queue, max, timeout, queue_timeout,
- *            start_timeout, ready: whether a worker runs; two descriptors: the
- *            send and the receive end
+ *            start_timeout, ready: whether a worker runs, crashes: how many
+ *            have ended that were not asked to; two descriptors: the send and
+ *            the receive end
  *   refused  name, status, code, text: there is no queue for it now
  *   app      as queue, without descriptors: something of it has changed
  *   gone     generation              that queue is over
- *   verdict  counter, status, code, text
+ *   verdict  counter, status, code, text, ended: whether the worker has (a
+ *            direct answer may still be written before), wrote (enum
+ *            board_wrote)
  *   taken    counter, taken
  *
  * command -> supervisor (run/sock)

@@ -579,13 +579,16 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 		log_info("%s: worker %ld has left", p->app.name, (long)w->pid);
 		return;
 	}
+	p->crashes++;
 	if (worker_is_busy(w)) {
 		log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
 		line = xprintf("worker %ld ended while it answered %s: %s",
 		    (long)w->pid, url, how);
-		if (board[BOARD_COUNTER] != w->told)
-			p->host->verdict(p->host, board[BOARD_RESPONDER],
-			    board[BOARD_COUNTER], 502, "died",
+		if (board[BOARD_COUNTER] == w->stuck)
+			p->host->verdict(p->host, &w->board, 1, 504, "timeout",
+			    "The application did not answer in time.");
+		else
+			p->host->verdict(p->host, &w->board, 1, 502, "died",
 			    "The application's process ended before it had "
 			    "answered.");
 	} else
@@ -759,7 +762,6 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 static void
 pool_stuck(struct pool *p, struct worker *w, int64_t now)
 {
-	const uint64_t *board = w->board.word;
 	char url[4 * SCOREBOARD_URL_MOST + 8], *line;
 
 	log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
@@ -770,9 +772,9 @@ pool_stuck(struct pool *p, struct worker *w, int64_t now)
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
 	free(line);
-	w->told = board[BOARD_COUNTER];
-	p->host->verdict(p->host, board[BOARD_RESPONDER], board[BOARD_COUNTER],
-	    504, "timeout", "The application did not answer in time.");
+	w->stuck = w->board.word[BOARD_COUNTER];
+	p->host->verdict(p->host, &w->board, 0, 504, "timeout",
+	    "The application did not answer in time.");
 	worker_feed(w, WORKER_SILENT, now);
 }
 

@@ -50,9 +50,10 @@ struct pool_host {
 	int (*may_grow)(struct pool_host *, struct pool *);
 	/* Requests in flight for it, as the responders say. */
 	unsigned (*claims)(struct pool_host *, const struct pool *);
-	/* A request that a worker had is lost: its responder is to know. */
-	void (*verdict)(struct pool_host *, uint64_t responder,
-	    uint64_t counter, int status, const char *code, const char *text);
+	/* The request on the board of a worker is lost: its responder is to
+	 * know, when that is decided and when the worker has ended. */
+	void (*verdict)(struct pool_host *, const struct board *, int has_ended,
+	    int status, const char *code, const char *text);
 	/* A worker has become ready, or the last ready one has gone; or the
 	 * pool is empty now. */
 	void (*changed)(struct pool_host *, struct pool *, int64_t now);
@@ -75,6 +76,7 @@ struct pool {
 	int64_t missing_since;      /* 0: its directory is there */
 	int waiting, stranded;      /* looks in a row */
 	uint64_t requests;          /* of workers that have gone */
+	uint64_t crashes;           /* workers that were not asked to go */
 	char *entry, *python, *why; /* as of the last start; may be NULL */
 
 	/* why it cannot start */

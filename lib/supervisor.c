@@ -118,19 +118,22 @@ supervisor_claims(struct pool_host *host, const struct pool *p)
 }
 
 static void
-supervisor_verdict(struct pool_host *host, uint64_t responder, uint64_t counter,
-    int status, const char *code, const char *text)
+supervisor_verdict(struct pool_host *host, const struct board *board,
+    int has_ended, int status, const char *code, const char *text)
 {
 	struct supervisor *s = (struct supervisor *)host;
 	struct peer *peer;
 
 	for (peer = s->peers; peer != NULL; peer = peer->next)
 		if (peer->role == PEER_RESPONDER &&
-		    peer->responder == responder)
+		    peer->responder == board->word[BOARD_RESPONDER])
 			(void)link_send(peer->watch.fd,
-			    json_pack("{s:s, s:I, s:i, s:s, s:s}", "type",
-				"verdict", "counter", (json_int_t)counter,
-				"status", status, "code", code, "text", text),
+			    json_pack("{s:s, s:I, s:i, s:s, s:s, s:b, s:I}",
+				"type", "verdict", "counter",
+				(json_int_t)board->word[BOARD_COUNTER],
+				"status", status, "code", code, "text", text,
+				"ended", has_ended, "wrote",
+				(json_int_t)board->word[BOARD_WROTE]),
 			    NULL, 0);
 }
 
@@ -152,12 +155,12 @@ supervisor_terms(const struct pool *p, const char *type)
 {
 	const struct app_settings *settings = &p->settings;
 
-	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b}",
+	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:I}",
 	    "type", type, "name", p->app.name, "generation", p->generation,
 	    "queue", settings->queue, "max", p->max, "timeout",
 	    settings->timeout, "queue_timeout", settings->queue_timeout,
 	    "start_timeout", settings->start_timeout, "ready",
-	    p->state == POOL_READY);
+	    p->state == POOL_READY, "crashes", (json_int_t)p->crashes);
 }
 
 static struct pool *

@@ -66,19 +66,27 @@ sizes_fit(const struct wire_head *head, size_t n)
 }
 
 int
+wire_get_origin(const unsigned char *in, size_t n, struct wire_head *head)
+{
+	if (n < WIRE_HEAD || memcmp(in, WIRE_MAGIC, 4) != 0 ||
+	    get(in + 4, 2) != WIRE_VERSION)
+		return -1;
+	head->responder = get(in + 24, 8);
+	head->counter = get(in + 32, 8);
+	head->queued = get(in + 40, 8);
+	return 0;
+}
+
+int
 wire_get_head(const unsigned char *in, size_t n, struct wire_head *head)
 {
-	if (n < WIRE_HEAD || n > WIRE_MOST || memcmp(in, WIRE_MAGIC, 4) != 0 ||
-	    get(in + 4, 2) != WIRE_VERSION || get(in + 14, 2) != 0 ||
-	    get(in + 56, 8) != 0)
+	if (n > WIRE_MOST || wire_get_origin(in, n, head) == -1 ||
+	    get(in + 14, 2) != 0 || get(in + 56, 8) != 0)
 		return -1;
 	head->flags = (uint16_t)get(in + 6, 2);
 	head->params = (uint32_t)get(in + 8, 4);
 	head->request_id = (uint16_t)get(in + 12, 2);
 	head->body = get(in + 16, 8);
-	head->responder = get(in + 24, 8);
-	head->counter = get(in + 32, 8);
-	head->queued = get(in + 40, 8);
 	head->not_after = get(in + 48, 8);
 	if (head->request_id == 0 || !flags_fit(head->flags) ||
 	    !sizes_fit(head, n))

@@ -71,4 +71,8 @@ void wire_put_head(unsigned char *out, const struct wire_head *);
  */
 int wire_get_head(const unsigned char *in, size_t n, struct wire_head *);
 
+/* Of a message that may be cut after its head: only responder, counter and
+ * queued are set. Returns 0, or -1. */
+int wire_get_origin(const unsigned char *in, size_t n, struct wire_head *);
+
 #endif

@@ -6,12 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-
-#ifdef HAVE_LINUX_SOCKIOS_H
-#include <linux/sockios.h> /* SIOCOUTQ */
-#endif
 
 #include "lib/clock.h"
 #include "lib/fd.h"
@@ -63,15 +58,7 @@ worker_tell(struct worker *w, const char *type)
 int
 worker_has_unread(const struct worker *w)
 {
-	int bytes = 0;
-
-#ifdef SIOCOUTQ
-	if (w->control.fd == -1 || ioctl(w->control.fd, SIOCOUTQ, &bytes) == -1)
-		bytes = 0;
-#else
-	(void)w;
-#endif
-	return bytes > 0;
+	return w->control.fd != -1 && fd_has_unsent(w->control.fd);
 }
 
 static void

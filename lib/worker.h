@@ -44,7 +44,7 @@ struct worker {
 	int board_fd, boards_dir;
 	char board_name[64];
 	struct board board; /* as last read */
-	uint64_t told; /* counter of the request whose verdict has been sent */
+	uint64_t stuck;     /* counter of the request that it is ended for */
 	int64_t deaf_since; /* see pool; 0: it listens */
 	void (*said)(struct worker *, const json_t *, int64_t now);
 	void (*changed)(struct worker *, enum worker_state was, int64_t now);

@@ -1,0 +1,57 @@
+#ifndef MAMAYO_FATE_H
+#define MAMAYO_FATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/scoreboard.h"
+
+/*
+ * fate: what has become of a request that was handed over together with the
+ * web server's connection (WIRE_DIRECT).
+ *
+ * Its answer does not pass through the responder. The end of a connection that
+ * is not kept is seen, and so is the next request on one that is; in between
+ * the workers' scoreboards and the head of the first message in the queue tell
+ * where a request is. Looking takes a few system calls per worker: it is for
+ * requests that are silent for a second and for the moment a queue seems full.
+ */
+enum fate {
+	FATE_WAITING, /* perhaps still in the queue */
+	FATE_RUNNING, /* a living worker has it */
+	FATE_DEAD,    /* a worker that has ended had it */
+	FATE_OVER     /* neither queued nor with any worker (a worker that has
+			 taken it in this very moment looks like that, too) */
+};
+
+/* What the pages of run/workers said when they were last read. */
+struct fates {
+	struct fate_board {
+		char generation[33];
+		int is_alive;
+		struct board board;
+	} * boards; /* owned */
+	size_t n, room;
+	int64_t looked; /* clock_ms() */
+};
+
+struct fate_request {
+	uint64_t responder, counter;
+	const char *generation;
+	int receive;    /* its queue; -1: not here any more */
+	int64_t queued; /* as in its message */
+};
+
+#define FATES_FRESH 20 /* ms that a look is good for */
+
+void fates_release(struct fates *);
+
+/* Reads the pages again unless that was done just now. What cannot be read is
+ * left out. */
+void fates_look(struct fates *, int run_fd, int64_t now);
+
+/* *board: its page if FATE_RUNNING or FATE_DEAD, until the next look. */
+enum fate fates_of(const struct fates *, const struct fate_request *,
+    const struct board **board);
+
+#endif
