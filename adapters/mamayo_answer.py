@@ -31,6 +31,7 @@ RECORD = Struct(">BBHHBB")
 END = Struct(">BBHHBBBBHHBBIB3x")
 FCGI_END_REQUEST = 3
 FCGI_STDOUT = 6
+BOARD_PARTS, BOARD_RECORDS, BOARD_ALL = 1, 2, 3  # lib/scoreboard.h
 RECORD_MOST = 65528  # bytes of content in a record of ours
 
 HEADERS_MOST = 256   # lines; a responder takes no more
@@ -410,7 +411,7 @@ class Answer:
                     self, error))
         if self.broken:
             raise VisitorGone("the visitor has gone")
-        self.board.wrote(True)
+        self.board.wrote(BOARD_ALL if self.ended else BOARD_RECORDS)
 
     def push_slowly(self, data):
         """The visitor is slower than we are. That is nobody's fault, and no
@@ -425,7 +426,7 @@ class Answer:
                     data = data[self.socket.send(data, NOW):]
                 except BlockingIOError:
                     continue
-                self.board.wrote(False)
+                self.board.wrote(BOARD_PARTS)
         finally:
             self.board.sending(False)
 

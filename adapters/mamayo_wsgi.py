@@ -75,7 +75,7 @@ BOARD_LATENCY = BOARD_STATUS + 5
 BOARD_WORDS = BOARD_LATENCY + 16
 (BOARD_STARTING, BOARD_IDLE, BOARD_BUSY, BOARD_SENDING,
  BOARD_DRAINING) = range(5)
-BOARD_NOTHING, BOARD_PARTS, BOARD_RECORDS = range(3)
+BOARD_NOTHING, BOARD_PARTS, BOARD_RECORDS, BOARD_ALL = range(4)
 
 LINK_MESSAGE_MOST = 65536
 
@@ -140,9 +140,8 @@ class Board:
     def writing(self):
         self.word[BOARD_WROTE] = BOARD_PARTS
 
-    def wrote(self, whole):
-        if whole:
-            self.word[BOARD_WROTE] = BOARD_RECORDS
+    def wrote(self, what):
+        self.word[BOARD_WROTE] = what
         self.word[BOARD_PROGRESS] = clock()
 
     def sending(self, waiting):

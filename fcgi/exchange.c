@@ -24,6 +24,7 @@
 static void exchange_ready(struct watch *, short, int64_t);
 static void exchange_due(struct timer *, int64_t);
 static void exchange_arm(struct exchange *, int64_t);
+static void exchange_answered(struct conn *, int64_t);
 
 struct exchange *
 exchange_new(struct conn *conn, struct exchange_rules *rules, int64_t now)
@@ -512,8 +513,15 @@ void
 exchange_verdict(struct exchange *ex, int status, const char *code,
     const char *text, enum board_wrote wrote, int64_t now)
 {
+	struct conn *c = ex->conn;
+
+	if (ex->is_direct && wrote == BOARD_ALL) {
+		exchange_free(ex);
+		exchange_answered(c, now);
+		return;
+	}
 	if (ex->is_direct)
-		conn_reclaim(ex->conn, wrote);
+		conn_reclaim(c, wrote);
 	if (exchange_drain(ex, now) != GOT_DONE)
 		exchange_fail(ex, status, code, text, 0, now);
 }
@@ -562,6 +570,16 @@ exchange_seems_over(struct exchange *ex, int64_t now)
 	       exchange_fate(ex, &board, now) == FATE_OVER;
 }
 
+/* The answer to a direct request has been written whole. */
+static void
+exchange_answered(struct conn *c, int64_t now)
+{
+	if (c->keep)
+		conn_give_back(c, now);
+	else /* what the worker has done, or could not do any more */
+		shutdown(c->watch.fd, SHUT_WR);
+}
+
 /* Neither queued nor with a worker: answered, or lost with a worker that died
  * in the instant in which it took it. */
 static void
@@ -576,12 +594,10 @@ exchange_over(struct exchange *ex, int64_t now)
 		return;
 	}
 	exchange_free(ex);
-	if (c->keep && is_sure)
-		conn_give_back(c, now);
-	else if (c->keep)
+	if (c->keep && !is_sure)
 		conn_drop_lent(c, now);
-	else /* what the worker did, or could not do any more */
-		shutdown(c->watch.fd, SHUT_WR);
+	else
+		exchange_answered(c, now);
 }
 
 /* A worker has it: when did it last do something? */

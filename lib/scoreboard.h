@@ -56,7 +56,8 @@ enum board_state {
 enum board_wrote {
 	BOARD_NOTHING, /* not a byte */
 	BOARD_PARTS,   /* a write has begun: perhaps a part of a record */
-	BOARD_RECORDS  /* whole records */
+	BOARD_RECORDS, /* whole records */
+	BOARD_ALL      /* END_REQUEST, too */
 };
 
 struct board {
