@@ -664,6 +664,19 @@ conn_due(struct timer *t, int64_t now)
 	conn_leave(c);
 }
 
+int
+conn_feed(struct conn *c, const void *bytes, size_t n, int64_t now)
+{
+	if (buf_add(&c->in, bytes, n) == -1)
+		return -1;
+	conn_enter(c);
+	c->heard = now;
+	conn_parse(c, now);
+	conn_settle(c, now);
+	conn_leave(c);
+	return 0;
+}
+
 size_t
 conn_room(const struct conn *c)
 {

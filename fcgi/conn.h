@@ -123,6 +123,10 @@ void conn_free(struct conn *);
  * request. May call any callback: last use. */
 void conn_try(struct conn *, int64_t now);
 
+/* Takes bytes that somebody else has read from it. 0, or -1 if they are too
+ * many. May call any callback: last use. */
+int conn_feed(struct conn *, const void *, size_t, int64_t now);
+
 /* Room for more of the answer before the peer must be waited for. */
 size_t conn_room(const struct conn *);
 

@@ -48,9 +48,12 @@ struct responder {
 	struct conn_rules conn_rules;
 	struct exchange_rules rules;
 	struct listener {
-		struct watch watch;
+		struct watch watch; /* of the socket, or of our place in line */
 		struct responder *owner;
+		int fd;
+		int line; /* where workers accept, too; -1 */
 	} listener[RESPONDER_LISTENERS_MOST];
+	struct watch back; /* on which they hand over what is not theirs; -1 */
 	size_t nlisteners;
 	int is_paused;
 	size_t paused_at; /* connections there were then */
@@ -177,6 +180,56 @@ responder_decided(struct watch *w, short got, int64_t now)
 	responder_reach(r, now);
 }
 
+/* Lends the sockets that we have bound: workers may accept from them, and hand
+ * back what is not for them. */
+static void
+responder_lend(struct responder *r)
+{
+	int pair[2], fds[2];
+
+	if (!r->spec->is_own || r->is_leaving || fd_pair_seqpacket(pair) == -1)
+		return;
+	loop_unwatch(r->loop, &r->back); /* of the last supervisor's workers */
+	fd_close(&r->back.fd);
+	r->back.fd = pair[0];
+	for (size_t i = 0; i < r->nlisteners; i++) {
+		fds[0] = r->listener[i].fd;
+		fds[1] = pair[1];
+		(void)link_send(r->link.fd,
+		    json_pack("{s:s, s:s, s:s*}", "type", "socket", "program",
+			r->program, "base", r->base),
+		    fds, 2);
+	}
+	fd_close(&pair[1]);
+	if (loop_watch(r->loop, &r->back) == -1)
+		fd_close(&r->back.fd);
+}
+
+/* Workers wait at our sockets: from now on we wait behind them. */
+static void
+responder_line_up(struct responder *r)
+{
+	struct listener *l;
+
+	for (size_t i = 0; i < r->nlisteners; i++) {
+		l = &r->listener[i];
+		if (l->line != -1) {
+			listen_line_again(l->line, l->fd);
+			continue;
+		}
+		if ((l->line = listen_line(l->fd)) == -1)
+			continue;
+		if (l->watch.at == 0) {
+			l->watch.fd = l->line;
+			continue;
+		}
+		loop_unwatch(r->loop, &l->watch);
+		l->watch.fd = l->line;
+		if (loop_watch(r->loop, &l->watch) == -1)
+			r->is_paused = 1; /* it is tried again */
+	}
+}
+
 static void
 responder_hello(struct responder *r)
 {
@@ -191,6 +244,7 @@ responder_hello(struct responder *r)
 		LINK_PROTOCOL, "id", id, "parent", (json_int_t)parent,
 		"parent_start", (json_int_t)proc_started(parent)),
 	    NULL, 0);
+	responder_lend(r);
 }
 
 /* The next try to reach a supervisor comes later, until one has told us its
@@ -923,6 +977,8 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 
 	if (strcmp(type, "routes") == 0)
 		responder_take_routes(r, message, now);
+	else if (strcmp(type, "lent") == 0)
+		responder_line_up(r);
 	else if (strcmp(type, "queue") == 0 && nfds == 2) {
 		responder_take_queue(r, message, fds, now);
 		return;
@@ -1098,7 +1154,8 @@ responder_resume(struct responder *r)
 		return;
 	r->is_paused = 0;
 	for (size_t i = 0; i < r->nlisteners; i++)
-		if (loop_watch(r->loop, &r->listener[i].watch) == -1)
+		if (r->listener[i].watch.at == 0 &&
+		    loop_watch(r->loop, &r->listener[i].watch) == -1)
 			r->is_paused = 1;
 }
 
@@ -1133,6 +1190,75 @@ responder_gone(struct conn *c, int64_t now)
 	conn_free(c);
 }
 
+/* A new connection; takes the descriptor. NULL without memory. */
+static struct conn *
+responder_adopt_conn(struct responder *r, int fd, int64_t now)
+{
+	struct conn *c = conn_new(fd, &r->conn_rules, now);
+
+	if (c == NULL)
+		return NULL;
+	c->complete = responder_complete;
+	c->aborted = responder_aborted;
+	c->drained = responder_drained;
+	c->returned = responder_returned;
+	c->gone = responder_gone;
+	c->link = &r->conns;
+	if ((c->next = r->conns) != NULL)
+		c->next->link = &c->next;
+	r->conns = c;
+	return c;
+}
+
+/* A worker hands over a connection that is not for it. Returns 0 when there is
+ * none. */
+static int
+responder_take_back(struct responder *r, int64_t now)
+{
+	static const size_t magic = sizeof LINK_BACK_MAGIC - 1;
+	static unsigned char message[sizeof LINK_BACK_MAGIC + LINK_BACK_MOST];
+	struct conn *c;
+	size_t nfds = 1;
+	ssize_t n;
+	int fd = -1;
+
+	n = fd_recv(r->back.fd, message, sizeof message, &fd, &nfds);
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		return 0;
+	if (n == 0 || (n == -1 && errno != EMSGSIZE && errno != EINTR)) {
+		loop_unwatch(r->loop, &r->back); /* no worker is left */
+		fd_close(&r->back.fd);
+		return 0;
+	}
+	if (nfds != 1 || n < (ssize_t)magic ||
+	    (memcmp(message, LINK_BACK_MAGIC, magic) != 0 &&
+		memcmp(message, LINK_BACK_SERVED, magic) != 0)) {
+		fd_close(&fd);
+		return 1;
+	}
+	(void)fd_nonblock(fd);
+	if ((c = responder_adopt_conn(r, fd, now)) == NULL)
+		return 1;
+	c->has_served = memcmp(message, LINK_BACK_SERVED, magic) == 0;
+	if (n > (ssize_t)magic)
+		(void)conn_feed(c, message + magic, (size_t)n - magic, now);
+	else
+		conn_try(c, now);
+	return 1;
+}
+
+static void
+responder_back_ready(struct watch *w, short got, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)w - offsetof(struct responder, back));
+
+	(void)got;
+	for (int i = 0; i < RESPONDER_ACCEPTS && r->back.fd != -1; i++)
+		if (!responder_take_back(r, now))
+			return;
+}
+
 /* Returns 1 if more connections may be waiting. */
 static int
 responder_accept(struct responder *r, int listener, int64_t now)
@@ -1157,18 +1283,9 @@ responder_accept(struct responder *r, int listener, int64_t now)
 			}
 			return 0;
 		}
-		c = conn_new(fd, &r->conn_rules, now);
+		c = responder_adopt_conn(r, fd, now);
 		if (c == NULL)
 			return 0;
-		c->complete = responder_complete;
-		c->aborted = responder_aborted;
-		c->drained = responder_drained;
-		c->returned = responder_returned;
-		c->gone = responder_gone;
-		c->link = &r->conns;
-		if ((c->next = r->conns) != NULL)
-			c->next->link = &c->next;
-		r->conns = c;
 		conn_try(c, now);
 	}
 	return 1;
@@ -1177,11 +1294,11 @@ responder_accept(struct responder *r, int listener, int64_t now)
 static void
 responder_listener_ready(struct watch *w, short got, int64_t now)
 {
-	struct responder *r = ((struct listener *)w)->owner;
+	struct listener *l = (struct listener *)w;
 
 	(void)got;
-	responder_sweep(r, now);
-	(void)responder_accept(r, w->fd, now);
+	responder_sweep(l->owner, now);
+	(void)responder_accept(l->owner, l->fd, now);
 }
 
 /* ----------------------------------------------------------- its own end -- */
@@ -1237,7 +1354,7 @@ responder_carry_on(void *arg)
 	loop_signal(r->loop, SIGCHLD, responder_reap, r);
 	log_role("responder (leaving)");
 	for (size_t i = 0; i < r->nlisteners; i++)
-		fd_close(&r->listener[i].watch.fd);
+		fd_close(&r->listener[i].fd);
 	(void)fd_open_std();
 	responder_turns(r);
 	return 0;
@@ -1259,12 +1376,13 @@ responder_leave(void *arg, int64_t now)
 	r->is_leaving = 1;
 	for (size_t i = 0; i < r->nlisteners; i++) {
 		if (!r->spec->is_own)
-			shutdown(r->listener[i].watch.fd, SHUT_RD);
-		while (responder_accept(r, r->listener[i].watch.fd, now))
+			shutdown(r->listener[i].fd, SHUT_RD);
+		while (responder_accept(r, r->listener[i].fd, now))
 			continue;
 		loop_unwatch(r->loop, &r->listener[i].watch);
+		fd_close(&r->listener[i].line);
 		if (r->spec->is_own)
-			fd_close(&r->listener[i].watch.fd);
+			fd_close(&r->listener[i].fd);
 	}
 	loop_cancel(r->loop, &r->resume);
 	if (r->spec->stopped != NULL)
@@ -1314,6 +1432,9 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->active.due = responder_active_due;
 	r->leave.due = responder_leave_due;
 	r->sweep.due = responder_sweep_due;
+	r->back = (struct watch){
+		.fd = -1, .want = POLLIN, .ready = responder_back_ready
+	};
 	routes_init(&r->routes);
 	routes_init(&r->coming);
 	responder_limits(r);
@@ -1351,8 +1472,12 @@ responder_release(struct responder *r)
 		next = q->next;
 		queue_free(q);
 	}
-	for (size_t i = 0; i < r->nlisteners; i++)
-		fd_close(&r->listener[i].watch.fd);
+	for (size_t i = 0; i < r->nlisteners; i++) {
+		fd_close(&r->listener[i].line);
+		fd_close(&r->listener[i].fd);
+	}
+	loop_unwatch(r->loop, &r->back);
+	fd_close(&r->back.fd);
 	routes_release(&r->routes);
 	routes_release(&r->coming);
 	groups_free(&r->groups, &r->ngroups);
@@ -1369,6 +1494,8 @@ responder_run(const struct responder_spec *spec)
 	responder_init(&r, spec);
 	for (size_t i = 0; i < spec->nlisteners; i++) {
 		r.listener[i].owner = &r;
+		r.listener[i].line = -1;
+		r.listener[i].fd = spec->listener[i];
 		r.listener[i].watch = (struct watch){ .fd = spec->listener[i],
 			.want = POLLIN,
 			.ready = responder_listener_ready };

@@ -11,14 +11,23 @@
  * Every message is one JSON object with "type".
  *
  * worker -> supervisor (descriptor 3 of the worker)
- *   ready    entry, why              imported; takes requests from now on
+ *   ready    entry, why, accepts     imported; takes requests from now on.
+ *            accepts: it knows "lend"
  *   failed   kind, text, detail      cannot be started; it exits with 3 next.
  *            kind: syntax module callable entry exception python; text: a
  *            sentence of advice; detail: the traceback
+ *   lent                             it waits at the sockets now
+ *   changed                          a place of "watch" has changed: it has
+ *                                    returned the sockets
  * supervisor -> worker
  *   environ  values {name: value}    before anything else, if it was announced
  *   look                             receive once from the queue, nonblocking
  *   leave                            serve what is queued, then exit 0
+ *   lend     number, mount, program, base, public, watch [[path, seconds,
+ *            nanoseconds, inode]]; two descriptors: a listening socket, whose
+ *            connections it may accept, and the way back (below). Not while
+ *            public is a directory, or when a path of watch is another.
+ *   return                           of all of them
  *
  * responder -> supervisor (run/sock)
  *   hello    role "responder", version, protocol, id (16 hex digits: the
@@ -28,6 +37,8 @@
  *   active   apps {name: in flight}  has handed over requests (some times a
  *                                    second)
  *   taken    counter                 has a worker taken this request?
+ *   socket   program, base           a socket that it has bound, to be lent to
+ *            workers; two descriptors: it, and the end of the way back
  * supervisor -> responder
  *   routes   first, last, apps [{host, mount, name}], groups [path]: the
  *            table, in as many messages as it needs
@@ -38,6 +49,8 @@
  *   refused  name, status, code, text: there is no queue for it now
  *   app      as queue, without descriptors: something of it has changed
  *   gone     generation              that queue is over
+ *   lent                             a worker has joined those that wait at
+ *                                    the sockets
  *   verdict  counter, status, code, text, ended: whether the worker has (a
  *            direct answer may still be written before), wrote (enum
  *            board_wrote)
@@ -46,7 +59,16 @@
  * command -> supervisor (run/sock)
  *   hello    role "command", version, protocol
  *   status                           answered by status, app ..., end
+ *
+ * worker -> responder (SOCK_SEQPACKET, the way back)
+ *   One message per connection that is not for the worker, or that is kept:
+ *   LINK_BACK_MAGIC, then the bytes that have been read from it, and the
+ *   connection. An "S" in place of the last letter of the magic: a request has
+ *   been answered on it.
  */
+#define LINK_BACK_MAGIC   "MMYb"
+#define LINK_BACK_SERVED  "MMYS"
+#define LINK_BACK_MOST    65536 /* bytes of the connection */
 #define LINK_PROTOCOL     1
 #define LINK_MESSAGE_MOST 65536 /* bytes of JSON */
 

@@ -16,6 +16,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#ifdef HAVE_SYS_EPOLL_H
+#include <sys/epoll.h>
+#endif
+
 #include "lib/fd.h"
 #include "lib/listen.h"
 
@@ -440,3 +444,45 @@ listen_accept(int fd)
 		setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return conn;
 }
+
+#ifdef EPOLLEXCLUSIVE
+static int
+line_join(int line, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+
+	return epoll_ctl(line, EPOLL_CTL_ADD, fd, &event);
+}
+
+int
+listen_line(int fd)
+{
+	int line = epoll_create1(EPOLL_CLOEXEC);
+
+	if (line != -1 && line_join(line, fd) == -1)
+		fd_close(&line);
+	return line;
+}
+
+void
+listen_line_again(int line, int fd)
+{
+	(void)epoll_ctl(line, EPOLL_CTL_DEL, fd, NULL);
+	(void)line_join(line, fd);
+}
+#else
+int
+listen_line(int fd)
+{
+	(void)fd;
+	errno = ENOSYS;
+	return -1;
+}
+
+void
+listen_line_again(int line, int fd)
+{
+	(void)line;
+	(void)fd;
+}
+#endif

@@ -30,6 +30,15 @@ size_t listen_inherited(int *fds, size_t most);
 int listen_is(int fd);
 
 /*
+ * A place in line at a listening socket where others wait with EPOLLEXCLUSIVE:
+ * behind them, so that who polls this descriptor is woken only when nobody of
+ * them is idle. listen_line() gives it, or -1 where the system has no such
+ * line; listen_line_again() goes to its end, behind who has come since.
+ */
+int listen_line(int fd);
+void listen_line_again(int line, int fd);
+
+/*
  * Accepts, nonblocking and close-on-exec. A TCP peer that is not in
  * FCGI_WEB_SERVER_ADDRS (FastCGI 1.0 §3.2), where that is set, is closed.
  * Returns -1 with errno EAGAIN if there is none, else what accept said.

@@ -551,7 +551,13 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 	struct pool *p = w->owner;
 	const char *type = link_string(message, "type");
 
-	if (strcmp(type, "ready") == 0) {
+	if (strcmp(type, "lent") == 0)
+		p->host->lent(p->host, now);
+	else if (strcmp(type, "changed") == 0) {
+		w->has_sockets = 0;
+		p->host->places_changed(p->host, now);
+	} else if (strcmp(type, "ready") == 0) {
+		w->can_accept = link_true(message, "accepts");
 		free(p->entry);
 		free(p->why);
 		p->entry = xstrdup(link_string(message, "entry"));
@@ -562,6 +568,33 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 	} else if (strcmp(type, "failed") == 0)
 		pool_fail(p, "cannot-start", link_string(message, "text"),
 		    link_string(message, "detail"), -1, now);
+}
+
+/*
+ * The connection of a request that a worker has accepted itself, and that was
+ * stuck in it: it has ended, so we may write. The descriptor was named by the
+ * application's process, so it is shut down only if it is a socket.
+ */
+static void
+pool_end_connection(struct worker *w)
+{
+	struct page page = { .status = 504,
+		.code = "timeout",
+		.text = "The application did not answer in time.",
+		.head = w->board.word[BOARD_REQUEST_ID] > UINT16_MAX };
+	unsigned char *reply;
+	size_t n;
+
+	if (w->board.word[BOARD_WROTE] == BOARD_NOTHING &&
+	    (reply = reply_make(&page,
+		 (uint16_t)(w->board.word[BOARD_REQUEST_ID] & UINT16_MAX),
+		 &n)) != NULL) {
+		(void)send(
+		    w->connection, reply, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		free(reply);
+	}
+	shutdown(w->connection, SHUT_RDWR);
+	fd_close(&w->connection);
 }
 
 /* The lines that say how a worker came to its end, and the page for whoever
@@ -584,7 +617,9 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 		log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
 		line = xprintf("worker %ld ended while it answered %s: %s",
 		    (long)w->pid, url, how);
-		if (board[BOARD_COUNTER] == w->stuck)
+		if (w->connection != -1)
+			pool_end_connection(w);
+		else if (board[BOARD_COUNTER] == w->stuck)
 			p->host->verdict(p->host, &w->board, 1, 504, "timeout",
 			    "The application did not answer in time.");
 		else
@@ -608,6 +643,7 @@ pool_forget_worker(struct pool *p, struct worker *w)
 	*link = w->next;
 	p->nworkers--;
 	p->requests += w->board.word[BOARD_REQUESTS];
+	fd_close(&w->connection);
 	free(w);
 }
 
@@ -773,6 +809,9 @@ pool_stuck(struct pool *p, struct worker *w, int64_t now)
 	log_warn("%s: %s", p->app.name, line);
 	free(line);
 	w->stuck = w->board.word[BOARD_COUNTER];
+	if (w->board.word[BOARD_RESPONDER] == 0)
+		w->connection = proc_take_fd(
+		    &w->proc, (int)w->board.word[BOARD_CONNECTION]);
 	p->host->verdict(p->host, &w->board, 0, 504, "timeout",
 	    "The application did not answer in time.");
 	worker_feed(w, WORKER_SILENT, now);

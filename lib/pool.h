@@ -54,6 +54,10 @@ struct pool_host {
 	 * know, when that is decided and when the worker has ended. */
 	void (*verdict)(struct pool_host *, const struct board *, int has_ended,
 	    int status, const char *code, const char *text);
+	/* A worker waits at sockets now; or it has given them back, because
+	 * there may be another app. */
+	void (*lent)(struct pool_host *, int64_t now);
+	void (*places_changed)(struct pool_host *, int64_t now);
 	/* A worker has become ready, or the last ready one has gone; or the
 	 * pool is empty now. */
 	void (*changed)(struct pool_host *, struct pool *, int64_t now);

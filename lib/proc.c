@@ -12,6 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <sys/syscall.h> /* pidfd_open, pidfd_getfd */
+#endif
+
 #include "lib/fd.h"
 #include "lib/proc.h"
 
@@ -287,6 +291,26 @@ proc_kill_group(const struct proc *p, int signo)
 {
 	if (p->pid > 0)
 		kill(-p->pid, signo);
+}
+
+int
+proc_take_fd(const struct proc *p, int fd)
+{
+#if defined(SYS_pidfd_open) && defined(SYS_pidfd_getfd)
+	int taken = -1, pidfd;
+
+	if (p->pid <= 0)
+		return -1;
+	pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+	if (pidfd != -1)
+		taken = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	fd_close(&pidfd);
+	return taken; /* close-on-exec, both */
+#else
+	(void)p;
+	(void)fd;
+	return -1;
+#endif
 }
 
 /* While its leader is still a zombie, a group's number is nobody else's. */

@@ -51,6 +51,10 @@ void proc_kill(const struct proc *, int signo);
 /* To its process group, which it leads. */
 void proc_kill_group(const struct proc *, int signo);
 
+/* A duplicate of a descriptor of that process: -1 where the system (Linux 5.6)
+ * or the process does not let us. */
+int proc_take_fd(const struct proc *, int fd);
+
 /* Collects every child that has ended, until there is none left to tell. */
 void proc_reap(int64_t now);
 

@@ -41,7 +41,12 @@ enum scoreboard_word {
 	BOARD_STATUS,    /* 5 words: answers 1xx, 2xx, 3xx, 4xx, 5xx */
 	BOARD_LATENCY = BOARD_STATUS + 5, /* 16 words: requests that took less
 			    than 2^i ms (the last: all longer ones) */
-	BOARD_WORDS = BOARD_LATENCY + 16
+	BOARD_CONNECTION = BOARD_LATENCY + 16, /* of a request that the worker
+			    has accepted itself (then BOARD_RESPONDER is 0): its
+			    descriptor's number there */
+	BOARD_REQUEST_ID, /* of that: FastCGI's, + 65536 if the method is HEAD
+			   */
+	BOARD_WORDS
 };
 
 enum board_state {

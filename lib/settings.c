@@ -195,6 +195,14 @@ static const struct setting table[] = {
 	    .type = TRUTH,
 	    .meaning = "Show visitors why the application could not start, "
 		       "with its traceback." },
+	{ .key = "accept",
+	    OF_APP(accept),
+	    .type = TRUTH,
+	    .fallback = ACCEPT_AS_ROOT,
+	    .shown = "true for ROOT",
+	    .meaning = "Let the workers take connections themselves, where "
+		       "this is the only application and mamayo listen has "
+		       "bound the socket." },
 	{ .key = "linger",
 	    OF_ACCOUNT(linger),
 	    .type = NUMBER,

@@ -21,6 +21,13 @@
 #define SETTINGS_FILE      "mamayo.json"
 #define SETTINGS_FILE_MOST (1024 * 1024)
 
+/* May the workers of an app to which everything leads accept connections? */
+enum settings_accept {
+	ACCEPT_NEVER,  /* "accept": false */
+	ACCEPT_ALWAYS, /* true */
+	ACCEPT_AS_ROOT /* neither: if it is apps/ROOT */
+};
+
 /* name=value strings, NULL-terminated; names sorted. Owned. */
 struct app_settings {
 	char *entry;       /* "module:callable"; NULL: find it */
@@ -37,6 +44,7 @@ struct app_settings {
 	char **env;        /* "NAME=value" for the process; NULL: none */
 	char **environ_; /* "NAME=value" for the WSGI dictionary ("environ") */
 	int debug;       /* 0: visitors see no details */
+	int accept;      /* enum settings_accept */
 };
 
 struct account_settings {

@@ -19,6 +19,7 @@
 #include "lib/discover.h"
 #include "lib/fd.h"
 #include "lib/lease.h"
+#include "lib/lending.h"
 #include "lib/link.h"
 #include "lib/listen.h"
 #include "lib/log.h"
@@ -66,6 +67,7 @@ struct supervisor {
 	struct peer *peers;
 	size_t npeers;
 	struct parent *parents;
+	struct lending lending;
 	struct discovery found;
 	uint64_t stamp;
 	struct pool *pools;
@@ -78,6 +80,7 @@ struct supervisor {
 };
 
 static void supervisor_look_soon(struct supervisor *, int64_t);
+static void supervisor_lend(struct supervisor *, int64_t);
 static void supervisor_stay(struct supervisor *, int64_t);
 
 /* ---------------------------------------------------------------- pools -- */
@@ -198,6 +201,7 @@ supervisor_changed(struct pool_host *host, struct pool *p, int64_t now)
 	if (supervisor_workers(s) == 0)
 		s->without_workers = now;
 	supervisor_look_soon(s, now);
+	supervisor_lend(s, now);
 }
 
 static void
@@ -311,6 +315,7 @@ supervisor_scan(struct supervisor *s, int64_t now)
 	for (size_t i = 0; i < s->found.nremarks; i++)
 		log_info("%s", s->found.remarks[i]);
 	supervisor_match(s, now);
+	supervisor_lend(s, now);
 }
 
 /* Sends a part of the table, and begins the next. -1 if it cannot be sent. */
@@ -387,6 +392,126 @@ supervisor_again_due(struct timer *t, int64_t now)
 			supervisor_send_routes(s, peer);
 }
 
+/* ------------------------------------------------------- lending sockets -- */
+
+static char *
+supervisor_public(const struct pool *p)
+{
+	return xprintf("%s/public", p->app.directory);
+}
+
+/* The one app that every request is for, whatever its address; NULL if there
+ * is none, or if not every request is for its workers. */
+static struct pool *
+supervisor_single(struct supervisor *s)
+{
+	struct pool *p, *single = NULL;
+	char *public;
+	int has_files;
+
+	if (s->is_leaving || s->lending.sockets == NULL)
+		return NULL;
+	for (p = s->pools; p != NULL; p = p->next) {
+		if (p->is_draining)
+			continue;
+		if (single != NULL)
+			return NULL;
+		single = p;
+	}
+	if (single == NULL || single->app.refused != NULL ||
+	    single->missing_since != 0 || single->app.host[0] != '\0' ||
+	    single->settings.accept == ACCEPT_NEVER ||
+	    (single->settings.accept == ACCEPT_AS_ROOT &&
+		single->app.mount[0] != '\0'))
+		return NULL;
+	public = supervisor_public(single);
+	has_files = access(public, F_OK) == 0;
+	free(public);
+	return has_files ? NULL : single;
+}
+
+static void
+supervisor_take_back(struct supervisor *s)
+{
+	struct pool *p;
+	struct worker *w;
+
+	for (p = s->pools; p != NULL; p = p->next)
+		for (w = p->workers; w != NULL; w = w->next)
+			lending_take_back(w);
+}
+
+static int
+pool_wants_sockets(const struct pool *p)
+{
+	const struct worker *w;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		if (w->state == WORKER_READY && w->can_accept &&
+		    !w->has_sockets)
+			return 1;
+	return 0;
+}
+
+/* Lends the sockets there are to the workers of the only app, or takes them
+ * back: called whenever that may have changed, and once a second. */
+static void
+supervisor_lend(struct supervisor *s, int64_t now)
+{
+	struct pool *p = supervisor_single(s);
+	struct worker *w;
+	char *public;
+
+	(void)now;
+	if (p == NULL) {
+		supervisor_take_back(s);
+		return;
+	}
+	if (!pool_wants_sockets(p) ||
+	    !lending_look(&s->lending, s->found.groups, s->found.ngroups) ||
+	    discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
+		return; /* the next tick tries again */
+	public = supervisor_public(p);
+	for (w = p->workers; w != NULL; w = w->next)
+		if (w->state == WORKER_READY)
+			lending_give(&s->lending, w, p->app.mount, public);
+	free(public);
+}
+
+/* A worker waits at the sockets: responders are to wait behind it. */
+static void
+supervisor_lent(struct pool_host *host, int64_t now)
+{
+	(void)now;
+	supervisor_broadcast(
+	    (struct supervisor *)host, json_pack("{s:s}", "type", "lent"));
+}
+
+static void
+supervisor_places_changed(struct pool_host *host, int64_t now)
+{
+	struct supervisor *s = (struct supervisor *)host;
+
+	(void)loop_timer(s->loop, &s->again, now); /* not within a worker's */
+}
+
+/* Workers that accept connections have requests that no responder tells us
+ * of. */
+static void
+supervisor_look_at_accepting(struct supervisor *s, int64_t now)
+{
+	struct pool *p;
+	struct worker *w;
+
+	for (p = s->pools; p != NULL; p = p->next) {
+		for (w = p->workers; w != NULL; w = w->next)
+			if (w->has_sockets)
+				break;
+		if (w != NULL && pool_look(p, now))
+			supervisor_look_soon(s, now);
+	}
+}
+
 /* ---------------------------------------------------------------- peers -- */
 
 static void
@@ -394,6 +519,8 @@ peer_free(struct peer *peer)
 {
 	struct supervisor *s = peer->supervisor;
 
+	if (lending_drop(&s->lending, peer)) /* who has some gives them back */
+		supervisor_take_back(s);
 	loop_unwatch(s->loop, &peer->watch);
 	loop_cancel(s->loop, &peer->hello);
 	fd_close(&peer->watch.fd);
@@ -581,6 +708,23 @@ peer_send_status(struct peer *peer, int64_t now)
 		log_warn("cannot tell the status: %s", strerror(errno));
 }
 
+/* A responder lends a socket that it has bound. */
+static void
+peer_take_socket(
+    struct peer *peer, const json_t *message, int fds[2], int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+
+	if (!listen_is(fds[0])) {
+		fd_close(&fds[0]);
+		fd_close(&fds[1]);
+		return;
+	}
+	lending_add(&s->lending, peer, message, fds);
+	supervisor_take_back(s); /* and then all at once */
+	supervisor_lend(s, now);
+}
+
 /* May free the peer. */
 static void
 peer_take(struct peer *peer, json_t *message, int64_t now)
@@ -616,15 +760,23 @@ static void
 peer_ready(struct watch *w, short got, int64_t now)
 {
 	struct peer *peer = (struct peer *)w;
+	int fds[2] = { -1, -1 };
 	json_t *message;
-	size_t nfds = 0;
+	size_t nfds = 2;
 
 	(void)got;
-	switch (link_recv(w->fd, &message, NULL, &nfds)) {
+	switch (link_recv(w->fd, &message, fds, &nfds)) {
 	case 0:
 		break;
 	case 1: /* one at a time: the peer may go with it */
-		peer_take(peer, message, now);
+		if (nfds == 2 && peer->role == PEER_RESPONDER &&
+		    strcmp(link_string(message, "type"), "socket") == 0)
+			peer_take_socket(peer, message, fds, now);
+		else {
+			for (size_t i = 0; i < nfds; i++)
+				fd_close(&fds[i]);
+			peer_take(peer, message, now);
+		}
 		json_decref(message);
 		break;
 	default:
@@ -832,6 +984,8 @@ supervisor_tick_due(struct timer *t, int64_t now)
 		next = p->next;
 		(void)pool_shrink(p, now);
 	}
+	supervisor_look_at_accepting(s, now);
+	supervisor_lend(s, now);
 	if (!s->is_leaving)
 		supervisor_consider_leaving(s, now);
 	s->is_over = s->is_leaving && supervisor_workers(s) == 0;
@@ -864,6 +1018,8 @@ supervisor_serve(struct supervisor *s)
 	s->host.claims = supervisor_claims;
 	s->host.verdict = supervisor_verdict;
 	s->host.changed = supervisor_changed;
+	s->host.lent = supervisor_lent;
+	s->host.places_changed = supervisor_places_changed;
 	s->since = s->without_workers = now;
 	s->listener = (struct watch){ .fd = s->lease.listener,
 		.want = POLLIN,

@@ -238,7 +238,7 @@ worker_start(struct worker *w, const struct worker_how *how, int64_t now,
 	w->boards_dir = how->boards_dir;
 	w->stop_timeout = how->stop_timeout;
 	w->started = now;
-	w->board_fd = -1;
+	w->board_fd = w->connection = -1;
 	snprintf(w->board_name, sizeof w->board_name, "new.%ld.%u",
 	    (long)getpid(), running_number++);
 	if (fd_pair_seqpacket(pair) == -1) {

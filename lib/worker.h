@@ -46,6 +46,9 @@ struct worker {
 	struct board board; /* as last read */
 	uint64_t stuck;     /* counter of the request that it is ended for */
 	int64_t deaf_since; /* see pool; 0: it listens */
+	int can_accept;     /* it knows what to do with a socket ... */
+	int has_sockets;    /* ... and has been lent some */
+	int connection;     /* taken from it because it is stuck; or -1 */
 	void (*said)(struct worker *, const json_t *, int64_t now);
 	void (*changed)(struct worker *, enum worker_state was, int64_t now);
 	void *owner;

@@ -80,7 +80,9 @@ START_TEST(test_words_are_where_they_are_written_down)
 	ck_assert_int_eq(BOARD_BYTES, 8);
 	ck_assert_int_eq(BOARD_STATUS, 9);
 	ck_assert_int_eq(BOARD_LATENCY, 14);
-	ck_assert_int_eq(BOARD_WORDS, 30);
+	ck_assert_int_eq(BOARD_CONNECTION, 30);
+	ck_assert_int_eq(BOARD_REQUEST_ID, 31);
+	ck_assert_int_eq(BOARD_WORDS, 32);
 	ck_assert_int_le(BOARD_WORDS * 8, SCOREBOARD_URL_AT);
 	ck_assert_int_le(
 	    SCOREBOARD_URL_AT + SCOREBOARD_URL_MOST, SCOREBOARD_SIZE);

@@ -1,0 +1,158 @@
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "lib/fd.h"
+#include "lib/lending.h"
+#include "lib/link.h"
+#include "lib/log.h"
+#include "lib/xalloc.h"
+
+/* A change soon after another one may bear the same time. */
+#define LENDING_QUIET_S 2
+
+static void
+lent_free(struct lent *l)
+{
+	fd_close(&l->listener);
+	fd_close(&l->back);
+	free(l->program);
+	free(l->base);
+	free(l);
+}
+
+static void
+lending_forget_places(struct lending *g)
+{
+	for (size_t i = 0; i < g->nplaces; i++)
+		free(g->places[i].path);
+	free(g->places);
+	g->places = NULL;
+	g->nplaces = 0;
+}
+
+void
+lending_release(struct lending *g)
+{
+	struct lent *l;
+
+	while ((l = g->sockets) != NULL) {
+		g->sockets = l->next;
+		lent_free(l);
+	}
+	g->n = 0;
+	lending_forget_places(g);
+}
+
+void
+lending_add(
+    struct lending *g, const void *owner, const json_t *message, int fds[2])
+{
+	const char *base = json_string_value(json_object_get(message, "base"));
+	struct lent *l;
+
+	if (g->n >= LENDING_MOST) {
+		fd_close(&fds[0]);
+		fd_close(&fds[1]);
+		return;
+	}
+	l = xcalloc(1, sizeof *l);
+	l->number = ++g->number;
+	l->listener = fds[0];
+	l->back = fds[1];
+	l->program = xstrdup(link_string(message, "program"));
+	l->base = base != NULL ? xstrdup(base) : NULL;
+	l->owner = owner;
+	l->next = g->sockets;
+	g->sockets = l;
+	g->n++;
+}
+
+int
+lending_drop(struct lending *g, const void *owner)
+{
+	struct lent **link = &g->sockets, *l;
+	int n = 0;
+
+	while ((l = *link) != NULL) {
+		if (l->owner != owner) {
+			link = &l->next;
+			continue;
+		}
+		*link = l->next;
+		lent_free(l);
+		g->n--;
+		n++;
+	}
+	return n;
+}
+
+int
+lending_look(struct lending *g, char *const *paths, size_t n)
+{
+	time_t now = time(NULL);
+	struct stat st;
+
+	lending_forget_places(g);
+	g->places = xcalloc(n > 0 ? n : 1, sizeof *g->places);
+	for (size_t i = 0; i < n; i++) {
+		if (stat(paths[i], &st) == -1 ||
+		    st.st_mtim.tv_sec + LENDING_QUIET_S >= now)
+			return 0;
+		g->places[i] = (struct lending_place){ xstrdup(paths[i]),
+			st.st_mtim, (uint64_t)st.st_ino };
+		g->nplaces++;
+	}
+	return 1;
+}
+
+static json_t *
+lending_watch(const struct lending *g)
+{
+	json_t *watch = json_array();
+
+	for (size_t i = 0; i < g->nplaces; i++)
+		json_array_append_new(
+		    watch, json_pack("[s, I, I, I]", g->places[i].path,
+			       (json_int_t)g->places[i].changed.tv_sec,
+			       (json_int_t)g->places[i].changed.tv_nsec,
+			       (json_int_t)g->places[i].inode));
+	return watch;
+}
+
+void
+lending_give(struct lending *g, struct worker *w, const char *mount,
+    const char *public_directory)
+{
+	struct lent *l;
+	int fds[2], failed = 0;
+
+	if (!w->can_accept || w->control.fd == -1 || w->has_sockets)
+		return;
+	for (l = g->sockets; l != NULL && !failed; l = l->next) {
+		fds[0] = l->listener;
+		fds[1] = l->back;
+		failed =
+		    link_send(w->control.fd,
+			json_pack("{s:s, s:I, s:s, s:s, s:s*, s:s, s:o}",
+			    "type", "lend", "number", (json_int_t)l->number,
+			    "mount", mount, "program", l->program, "base",
+			    l->base, "public", public_directory, "watch",
+			    lending_watch(g)),
+			fds, 2) == -1;
+		w->has_sockets |= !failed;
+	}
+	if (failed)
+		log_warn("cannot lend a socket to worker %ld", (long)w->pid);
+}
+
+void
+lending_take_back(struct worker *w)
+{
+	if (w->has_sockets)
+		worker_tell(w, "return");
+	w->has_sockets = 0;
+}
