@@ -7,6 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined(HAVE_SYS_EPOLL_H) && !defined(MAMAYO_PLAIN)
+#include <sys/epoll.h>
+#define HAS_PARK 1
+#else
+#define HAS_PARK 0
+#endif
+
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -15,6 +22,8 @@
 
 #define LOOP_SIGNALS  65 /* one more than the highest signal */
 #define LOOP_RETRY_MS 10 /* pause when poll itself fails */
+#define LOOP_UNPARKED 64 /* taken out of the park per turn */
+#define PARKED        SIZE_MAX
 
 struct caught {
 	void (*call)(void *, int64_t now); /* NULL: not ours */
@@ -27,6 +36,9 @@ struct loop {
 	struct pollfd *polled; /* dense; [i] belongs to watches[i] */
 	struct watch **watches;
 	size_t n, room;
+	struct watch park; /* fd: an epoll set; -1: none is needed yet */
+	size_t parked, candidate;
+	unsigned turn;
 	struct timer **heap; /* the next one due is [0] */
 	size_t timers, timer_room;
 	int64_t now;
@@ -83,6 +95,8 @@ loop_new(void)
 	l->wake.want = POLLIN;
 	l->wake.ready = loop_woken;
 	l->now = clock_ms();
+	l->park.fd = -1;
+	l->park.want = POLLIN;
 	if (loop_watch(l, &l->wake) == -1)
 		die(1, "cannot make a loop: %s", strerror(errno));
 	return l;
@@ -100,6 +114,7 @@ loop_free(struct loop *l)
 	}
 	fd_close(&signal_pipe);
 	fd_close(&l->wake.fd);
+	fd_close(&l->park.fd);
 	free(l->polled);
 	free(l->watches);
 	free(l->heap);
@@ -142,8 +157,119 @@ loop_watch(struct loop *l, struct watch *w)
 	l->polled[l->n] = (struct pollfd){ .fd = w->fd, .events = w->want };
 	l->watches[l->n] = w;
 	w->at = ++l->n;
+	w->turn = l->turn;
 	return 0;
 }
+
+/* ------------------------------------------------------------- the park -- */
+
+#if HAS_PARK
+/* Gives a silent one to the epoll set. If that fails it stays where it is. */
+static void
+loop_park(struct loop *l, struct watch *w)
+{
+	struct epoll_event event = { .events = (uint32_t)w->want };
+
+	event.data.ptr = w;
+	if (l->park.fd == -1) {
+		l->park.fd = epoll_create1(EPOLL_CLOEXEC);
+		if (l->park.fd == -1)
+			return;
+		if (loop_watch(l, &l->park) == -1) {
+			fd_close(&l->park.fd);
+			return;
+		}
+	}
+	if (epoll_ctl(l->park.fd, EPOLL_CTL_ADD, w->fd, &event) == -1)
+		return;
+	loop_unwatch(l, w);
+	w->at = PARKED;
+	l->parked++;
+}
+
+static void
+loop_change_parked(struct loop *l, struct watch *w)
+{
+	struct epoll_event event = { .events = (uint32_t)w->want };
+
+	event.data.ptr = w;
+	(void)epoll_ctl(l->park.fd, EPOLL_CTL_MOD, w->fd, &event);
+}
+
+static void
+loop_leave_park(struct loop *l, struct watch *w)
+{
+	(void)epoll_ctl(l->park.fd, EPOLL_CTL_DEL, w->fd, NULL);
+	w->at = 0;
+	l->parked--;
+}
+
+/* One of the polled is looked at per turn. */
+static void
+loop_consider_parking(struct loop *l)
+{
+	struct watch *w;
+
+	if (l->n <= LOOP_HOT)
+		return;
+	if (++l->candidate >= l->n)
+		l->candidate = 0;
+	w = l->watches[l->candidate];
+	if (w != &l->wake && w != &l->park && l->turn - w->turn > LOOP_SILENT)
+		loop_park(l, w);
+}
+
+/* Those that have something to tell are polled again, and called in this turn.
+ * Returns how many more there are to be called. */
+static int
+loop_unpark(struct loop *l)
+{
+	struct epoll_event events[LOOP_UNPARKED];
+	struct watch *w;
+	int n, called = 0;
+
+	if (l->parked == 0 || l->polled[l->park.at - 1].revents == 0)
+		return 0;
+	n = epoll_wait(l->park.fd, events, LOOP_UNPARKED, 0);
+	for (int i = 0; i < n; i++) {
+		w = events[i].data.ptr;
+		if (l->n == l->room && loop_grow(l) == -1)
+			break; /* it is told again */
+		loop_leave_park(l, w);
+		(void)loop_watch(l, w); /* there is room */
+		l->polled[w->at - 1].revents = (short)events[i].events;
+		called++;
+	}
+	return called;
+}
+#else
+static void
+loop_change_parked(struct loop *l, struct watch *w)
+{
+	(void)l;
+	(void)w;
+}
+
+static void
+loop_leave_park(struct loop *l, struct watch *w)
+{
+	(void)l;
+	(void)w;
+}
+
+static void
+loop_consider_parking(struct loop *l)
+{
+	(void)l;
+}
+
+static int
+loop_unpark(struct loop *l)
+{
+	(void)l;
+	return 0;
+}
+#endif
 
 /*
  * The last one moves into the gap, with what poll said about it. loop_call()
@@ -157,6 +283,10 @@ loop_unwatch(struct loop *l, struct watch *w)
 
 	if (w->at == 0)
 		return;
+	if (w->at == PARKED) {
+		loop_leave_park(l, w);
+		return;
+	}
 	assert(w->at <= l->n && l->watches[i] == w);
 	l->n--;
 	l->polled[i] = l->polled[l->n];
@@ -168,6 +298,11 @@ loop_unwatch(struct loop *l, struct watch *w)
 void
 loop_want(struct loop *l, struct watch *w, short want)
 {
+	if (w->at == PARKED) {
+		w->want = want;
+		loop_change_parked(l, w);
+		return;
+	}
 	assert(w->at > 0 && w->at <= l->n && l->watches[w->at - 1] == w);
 	w->want = want;
 	l->polled[w->at - 1].events = want;
@@ -293,6 +428,9 @@ loop_call(struct loop *l, int ready)
 		ready--;
 		l->polled[i].revents = 0;
 		w = l->watches[i];
+		w->turn = l->turn;
+		if (w == &l->park)
+			continue; /* has been asked */
 		got = (short)(got & (w->want | trouble));
 		if (got & trouble)
 			got |= POLLIN;
@@ -322,8 +460,11 @@ loop_turn(struct loop *l)
 	int ready = loop_poll(l);
 
 	l->now = clock_ms();
+	l->turn++;
+	ready += loop_unpark(l);
 	loop_call(l, ready);
 	loop_due(l);
+	loop_consider_parking(l);
 }
 
 int64_t

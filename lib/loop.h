@@ -14,16 +14,24 @@
  * own too, and may free its owner: that takes effect at once, within the turn.
  * POLLHUP and POLLERR are told as readable too, so that read() says why.
  *
+ * Many watches that are silent cost nothing where there is epoll: while more
+ * than LOOP_HOT are polled, those that have not been called for LOOP_SILENT
+ * turns are parked in an epoll set, until they are.
+ *
  * One loop per process; after a fork the child calls loop_forget() before it
  * makes its own. `now` is clock_ms(), read once per turn and handed down.
  */
 struct loop;
 
+#define LOOP_HOT    32
+#define LOOP_SILENT 256
+
 struct watch {
 	int fd;
 	short want; /* POLLIN, POLLOUT or both; 0: only hang-up and error */
 	void (*ready)(struct watch *, short got, int64_t now);
-	size_t at; /* private: 0 when not watched, else index + 1 */
+	size_t at;     /* private: 0 when not watched, else index + 1 */
+	unsigned turn; /* private: when it was last called or changed */
 };
 
 struct timer {

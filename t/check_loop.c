@@ -749,7 +749,146 @@ START_TEST(test_a_forked_child_gives_up_the_loop_and_harms_nobody)
 }
 END_TEST
 
-SUITE("loop", test_tells_who_can_be_read_and_who_can_be_written,
+/* So many that some are parked where the system can do that; the first is
+ * poked in every turn. */
+#define PARTY 100
+static struct seat party[PARTY];
+
+static void
+gather(void)
+{
+	start();
+	for (int i = 0; i < PARTY; i++)
+		sit(&party[i], POLLIN);
+	poke(&party[0]);
+	for (int i = 0; i < LOOP_SILENT + 2 * PARTY; i++)
+		turn(5000);
+	for (int i = 1; i < PARTY; i++)
+		ck_assert_int_eq(party[i].calls, 0);
+	ck_assert_int_eq(party[0].calls, LOOP_SILENT + 2 * PARTY);
+}
+
+static void
+scatter(void)
+{
+	for (int i = 0; i < PARTY; i++)
+		leave(&party[i]);
+	stop();
+}
+
+static int
+is_parked(const struct seat *s)
+{
+	return s->watch.at > PARTY + 10;
+}
+
+/* One that is parked, or any where nobody can be. */
+static struct seat *
+parked(void)
+{
+	for (int i = PARTY - 1; i > 0; i--)
+		if (is_parked(&party[i]))
+			return &party[i];
+	return &party[PARTY - 1];
+}
+
+static void
+leave_other(struct seat *s)
+{
+	for (int i = 1; i < PARTY; i++)
+		if (&party[i] != s)
+			leave(&party[i]);
+}
+
+START_TEST(test_who_is_silent_for_long_is_parked_and_still_called)
+{
+	struct seat *s;
+	int before = scene_descriptors();
+
+	gather();
+#ifdef HAVE_SYS_EPOLL_H
+	ck_assert(is_parked(parked()));
+	ck_assert(!is_parked(&party[0]));
+#endif
+	s = parked();
+	poke(s);
+	turn(5000);
+	ck_assert_int_eq(s->calls, 1);
+	ck_assert_int_eq(s->got, POLLIN);
+	turn(5000); /* told again, for nobody has read it */
+	ck_assert_int_eq(s->calls, 2);
+	for (int i = 1; i < PARTY; i++)
+		poke(&party[i]);
+	for (int i = 0; i < 4; i++)
+		turn(5000);
+	for (int i = 1; i < PARTY; i++)
+		ck_assert_int_ge(party[i].calls, 1);
+	scatter();
+	ck_assert_int_eq(scene_descriptors(), before);
+}
+END_TEST
+
+START_TEST(test_a_hang_up_of_the_parked_is_told)
+{
+	struct seat *s;
+
+	gather();
+	s = parked();
+	fd_close(&s->other);
+	turn(5000);
+	ck_assert_int_eq(s->calls, 1);
+	ck_assert(s->got & POLLIN);
+	scatter();
+}
+END_TEST
+
+START_TEST(test_interest_of_the_parked_can_be_changed)
+{
+	struct seat *s;
+
+	gather();
+	s = parked();
+	loop_want(loop, &s->watch, POLLOUT);
+	turn(5000);
+	ck_assert_int_eq(s->got, POLLOUT);
+	loop_want(loop, &s->watch, 0);
+	poke(s);
+	turn(10);
+	ck_assert_int_eq(s->calls, 1);
+	scatter();
+}
+END_TEST
+
+START_TEST(test_the_parked_can_be_stopped_while_others_are_called)
+{
+	struct seat *s;
+
+	gather();
+	s = parked();
+	for (int i = 1; i < PARTY; i++)
+		poke(&party[i]);
+	loop_unwatch(loop, &s->watch);
+	turn(5000);
+	ck_assert_int_eq(s->calls, 0);
+	scatter();
+	gather();
+	s = parked();
+	s->then = leave_other; /* of which some are told in the same turn */
+	for (int i = 1; i < PARTY; i++)
+		poke(&party[i]);
+	turn(5000);
+	turn(5000);
+	ck_assert_int_ge(s->calls, 1);
+	s->then = NULL;
+	scatter();
+}
+END_TEST
+
+SUITE("loop", test_who_is_silent_for_long_is_parked_and_still_called,
+    test_a_hang_up_of_the_parked_is_told,
+    test_interest_of_the_parked_can_be_changed,
+    test_the_parked_can_be_stopped_while_others_are_called,
+    test_tells_who_can_be_read_and_who_can_be_written,
     test_interest_can_be_changed,
     test_a_hang_up_is_told_as_readable_even_to_the_sleeping,
     test_who_was_stopped_in_this_turn_is_not_called,
