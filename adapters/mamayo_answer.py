@@ -13,7 +13,7 @@ import select
 import sys
 from _socket import (socket, getdefaulttimeout, setdefaulttimeout, AF_UNIX,
                      MSG_DONTWAIT, SHUT_RDWR, SHUT_WR, SOCK_STREAM)
-from os import _exit, getpid
+from os import _exit, close, getpid
 from select import poll, POLLERR, POLLHUP, POLLOUT
 from struct import Struct
 
@@ -88,16 +88,22 @@ class FileWrapper:
 
 
 def adopt(fd):
-    """A socket object for a descriptor."""
+    """A socket object for a descriptor; if the application has closed that,
+    one that fails as it would."""
     default = getdefaulttimeout()
-    if default is None:
-        return socket(AF_UNIX, SOCK_STREAM, 0, fd)
-    # With the application's default the open file would become nonblocking.
-    setdefaulttimeout(None)
+    if default is not None:
+        # With the application's default the open file would become
+        # nonblocking.
+        setdefaulttimeout(None)
     try:
         return socket(AF_UNIX, SOCK_STREAM, 0, fd)
+    except (OSError, ValueError):
+        closed = socket(AF_UNIX, SOCK_STREAM)
+        close(closed.detach())
+        return closed
     finally:
-        setdefaulttimeout(default)
+        if default is not None:
+            setdefaulttimeout(default)
 
 
 def check_status(status):
@@ -150,10 +156,9 @@ class Answer:
                  "closed", "sent")
 
     def __init__(self, pid, board, fd, request_id, environ, taken,
-                 direct=False, kept=False):
+                 direct=False, kept=False, state=None):
         self.pid = pid        # of the worker that may give this answer
         self.board = board
-        self.socket = adopt(fd)
         self.id = request_id
         self.method = environ.get("REQUEST_METHOD", "")
         self.url = environ.get("SCRIPT_NAME", "") + environ.get(
@@ -173,6 +178,11 @@ class Answer:
         self.broken = False   # nothing can be sent any more
         self.closed = False   # the request is over
         self.sent = 0         # bytes of body
+        if state is not None:  # from here on the accelerator leaves it to us
+            (self.called, self.status, self.head, self.left, self.begun,
+             self.ended, self.whole, self.counted, self.sent) = state
+        # the last: who fails before this has not taken the descriptor
+        self.socket = adopt(fd)
 
     def __str__(self):
         return "%s %s" % (printable(self.method), printable(self.url))
@@ -364,6 +374,7 @@ class Answer:
 
     def transmit(self, block, last):
         """Sends the headers, if they are still here, and a block."""
+        self.stay()
         head = b""
         if self.head is not None:
             head = self.head + b"\r\n"
@@ -388,14 +399,18 @@ class Answer:
         its web server; of the servers themselves only nginx, where it does
         not keep the connection, takes END_REQUEST for anything but success:
         for the others hang_up() closes."""
+        self.stay()
         if not self.direct or self.nginx and not self.kept:
             self.push(self.end(1))
         else:
             self.ended = True
 
-    def push(self, data):
+    def stay(self):
+        """Ends a fork of the worker, which has no answer to give."""
         if getpid() != self.pid:
-            _exit(0)  # a fork of the worker has no answer to give
+            _exit(0)
+
+    def push(self, data):
         self.board.writing()
         try:
             try:
@@ -465,3 +480,8 @@ class Answer:
             self.socket.close()
         except OSError:
             pass  # the application was first
+
+
+# for the accelerator: what is left of an answer whose request is over
+over = Answer.__new__(Answer)
+over.closed = True

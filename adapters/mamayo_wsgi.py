@@ -103,6 +103,16 @@ class Spool(io.FileIO):
         return super().tell() - self.start
 
 
+def spooled(fd, start):
+    """wsgi.input for a body in a file, which it closes."""
+    return io.BufferedReader(Spool(fd, start), 65536)
+
+
+def url_scheme(environ):
+    return ("https" if environ.get("HTTPS", "").lower() in ("on", "1")
+            or environ.get("REQUEST_SCHEME") == "https" else "http")
+
+
 def clock():
     return int(monotonic() * 1000)
 
@@ -166,6 +176,26 @@ def descriptors(ancillary):
     return fds
 
 
+def accelerator(directory, worker):
+    """What serves in C, or None with a sentence that says why not."""
+    path = os.path.join(directory, "mamayo_accel.abi3.so")
+    if not os.path.exists(path):
+        return None, "this mamayo was built without it"
+    if sys.implementation.name != "cpython":
+        return None, "it is for CPython, and this is another Python"
+    if hasattr(sys, "getobjects"):
+        return None, "this Python was built to trace references"
+    searched = sys.path[:]
+    sys.path[:] = [directory]
+    try:
+        from mamayo_accel import Accelerator
+        return Accelerator(worker), ""
+    except Exception as error:
+        return None, "this Python does not load it: %s" % error
+    finally:
+        sys.path[:] = searched
+
+
 class Worker:
 
     def __init__(self, name, options):
@@ -183,6 +213,8 @@ class Worker:
         self.lost = False      # a request that we cannot even read
         self.taken = 0         # when the last request was taken
         self.heard = 0         # when the control socket was last looked at
+        self.accelerator = None
+        self.pure = "the setting accel is false"  # why there is none
         self.streams = (sys.stderr, sys.stdout)
         self.constants = {
             "wsgi.version": (1, 0),
@@ -212,7 +244,7 @@ class Worker:
             signal(number, self.on_leave)
         for number in (SIGHUP, SIGUSR1, SIGUSR2):
             signal(number, self.on_nothing)
-        self.say(type="ready", entry=found, why=why)
+        self.say(type="ready", entry=found, why=why, pure=self.pure)
 
     # The supervisor
 
@@ -271,6 +303,9 @@ class Worker:
 
     def serve(self):
         """Until we are to leave and nothing is queued."""
+        if self.accelerator is not None:
+            self.accelerator.serve()  # the same in C
+            return
         self.watch()
         self.board.idle(self.leaving)
         while True:
@@ -327,7 +362,11 @@ class Worker:
         if not message:
             self.leaving = True  # the queue's other end has been shut down
             return False
-        fds = descriptors(ancillary)
+        self.took(message, descriptors(ancillary), flags)
+        return True
+
+    def took(self, message, fds, flags):
+        """A message with its descriptors, which end here."""
         try:
             if flags & MSG_CTRUNC:
                 # Being the first to be woken, we would lose every request.
@@ -341,7 +380,6 @@ class Worker:
         finally:
             for fd in fds:  # that nobody has adopted
                 close(fd)
-        return True
 
     def own_up(self, message):
         """Whoever waits for this request learns from our end that it is
@@ -357,8 +395,8 @@ class Worker:
             return False
         (magic, version, flags, params, request_id, _, length, responder,
          counter, queued, not_after, _) = HEAD.unpack_from(message)
-        spooled = flags & WIRE_SPOOL_PARAMS and params  # bytes of them
-        start = WIRE_HEAD + params - spooled            # of an inline body
+        skipped = flags & WIRE_SPOOL_PARAMS and params  # bytes of the spool
+        start = WIRE_HEAD + params - skipped            # of an inline body
         if (magic != WIRE_MAGIC or version != WIRE_VERSION
                 or len(fds) != 1 + (flags & WIRE_SPOOL)
                 or flags & (WIRE_SPOOL_PARAMS | WIRE_SPOOL_BODY)
@@ -366,20 +404,22 @@ class Worker:
                 or len(message) - start != (
                     0 if flags & WIRE_SPOOL_BODY else length)):
             return False
-        text = (pread(fds[1], params, 0) if spooled
+        text = (pread(fds[1], params, 0) if skipped
                 else message[WIRE_HEAD:start])
         words = text.decode("latin-1").split("\0")
         environ = dict(zip(words[::2], words[1::2]))
         self.taken = now = clock()
-        answer = Answer(self.pid, self.board, fds.pop(0), request_id, environ,
+        answer = Answer(self.pid, self.board, fds[0], request_id, environ,
                         now, flags & WIRE_DIRECT, flags & WIRE_KEEP_CONN)
+        del fds[0]  # it is the answer's
         self.board.busy(responder, counter, now, answer.url)
         try:
             if now > not_after:
                 self.refuse(answer)
             elif now - queued <= PATIENCE_MS or not answer.visitor_gone():
                 if flags & WIRE_SPOOL_BODY:
-                    body = io.BufferedReader(Spool(fds.pop(), spooled), 65536)
+                    body = spooled(fds[0], skipped)
+                    del fds[0]
                 else:
                     body = io.BytesIO(message[start:])
                 self.run(answer, environ, body)
@@ -400,9 +440,7 @@ class Worker:
     def run(self, answer, environ, body):
         environ.update(self.constants)
         environ["wsgi.input"] = body
-        environ["wsgi.url_scheme"] = (
-            "https" if environ.get("HTTPS", "").lower() in ("on", "1")
-            or environ.get("REQUEST_SCHEME") == "https" else "http")
+        environ["wsgi.url_scheme"] = url_scheme(environ)
         result = None
         try:
             result = self.application(environ, answer.start_response)
@@ -468,6 +506,8 @@ def main():
     for fd in (CONTROL, QUEUE):
         os.set_inheritable(fd, False)
     worker = Worker(name, options)
+    if options.get("accel") != "0":
+        worker.accelerator, worker.pure = accelerator(directory, worker)
     try:
         worker.start(options)
         worker.serve()

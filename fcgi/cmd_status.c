@@ -85,14 +85,15 @@ status_asleep(const struct account *a, struct problem *why)
 	for (size_t i = 0; i < found.napps; i++) {
 		app = &found.apps[i];
 		json_array_append_new(apps,
-		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, "
-			      "s:[]}",
+		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:s, "
+			      "s:i, s:i, s:[]}",
 			"name", app->name, "mount",
 			app->mount[0] != '\0' ? app->mount : "/", "directory",
 			app->directory, "state",
 			app->refused != NULL ? "failing" : "asleep", "entry",
-			"", "python", "", "generation", "", "requests", 0,
-			"queued", 0, "workers"));
+			"", "python", "", "generation", "", "accelerator",
+			"accelerator_reason", "", "requests", 0, "queued", 0,
+			"workers"));
 	}
 	discovery_release(&found);
 	return json_pack("{s:s, s:n, s:[], s:o}", "version", PACKAGE_VERSION,
@@ -137,6 +138,9 @@ status_print(const json_t *status, const struct account *a)
 			printf("  %s", link_string(app, "entry"));
 		if (link_string(app, "python")[0] != '\0')
 			printf("  %s", link_string(app, "python"));
+		if (link_string(app, "accelerator_reason")[0] != '\0')
+			printf("\n    without the accelerator: %s",
+			    link_string(app, "accelerator_reason"));
 		printf("\n    %lld requests, %lld waiting\n",
 		    (long long)link_int(app, "requests"),
 		    (long long)link_int(app, "queued"));

@@ -11,8 +11,9 @@
  * Every message is one JSON object with "type".
  *
  * worker -> supervisor (descriptor 3 of the worker)
- *   ready    entry, why, accepts     imported; takes requests from now on.
- *            accepts: it knows "lend"
+ *   ready    entry, why, pure        imported; takes requests from now on.
+ *            pure: why it does without the accelerator; "" if it does not,
+ *            and then it knows "lend"
  *   failed   kind, text, detail      cannot be started; it exits with 3 next.
  *            kind: syntax module callable entry exception python; text: a
  *            sentence of advice; detail: the traceback

@@ -93,6 +93,7 @@ pool_free(struct pool *p)
 	app_release(&p->app);
 	app_settings_release(&p->settings);
 	free(p->entry);
+	free(p->pure);
 	free(p->python);
 	free(p->why);
 	free(p->advice);
@@ -414,6 +415,7 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 	const char *argv[] = { python->path, "-c", POOL_BOOT, p->host->adapters,
 		p->app.name, p->max > 1 ? "multiprocess=1" : "multiprocess=0",
 		p->settings.debug ? "debug=1" : "debug=0",
+		p->settings.accel ? "accel=1" : "accel=0",
 		first != NULL ? "environ=1" : "environ=0", entry, NULL };
 	struct proc_spec spec = { .path = python->path,
 		.argv = argv,
@@ -545,6 +547,20 @@ pool_retry_due(struct timer *t, int64_t now)
 	pool_watch_queue(p);
 }
 
+/* A worker says why it does without the accelerator, or nothing. The log is
+ * told when that changes. */
+static void
+pool_note_accelerator(struct pool *p, const char *pure)
+{
+	if (p->pure != NULL && strcmp(p->pure, pure) == 0)
+		return;
+	if (*pure != '\0')
+		log_info("%s: its workers do without the accelerator: %s",
+		    p->app.name, pure);
+	free(p->pure);
+	p->pure = xstrdup(pure);
+}
+
 static void
 pool_said(struct worker *w, const json_t *message, int64_t now)
 {
@@ -557,7 +573,8 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 		w->has_sockets = 0;
 		p->host->places_changed(p->host, now);
 	} else if (strcmp(type, "ready") == 0) {
-		w->can_accept = link_true(message, "accepts");
+		w->can_accept = json_object_get(message, "pure") != NULL &&
+				*link_string(message, "pure") == '\0';
 		free(p->entry);
 		free(p->why);
 		p->entry = xstrdup(link_string(message, "entry"));
@@ -565,6 +582,7 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 		log_info("%s: worker %ld is ready after %lld ms: %s (%s)",
 		    p->app.name, (long)w->pid, (long long)(now - w->started),
 		    p->entry, p->why);
+		pool_note_accelerator(p, link_string(message, "pure"));
 	} else if (strcmp(type, "failed") == 0)
 		pool_fail(p, "cannot-start", link_string(message, "text"),
 		    link_string(message, "detail"), -1, now);
@@ -1032,12 +1050,14 @@ pool_describe(struct pool *p, int64_t now)
 	if (pool_has_waiting(p))
 		queued = claims > (unsigned)busy ? claims - (unsigned)busy : 1;
 	return json_pack(
-	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:o}", "type",
-	    "app", "name", p->app.name, "mount",
+	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:I, s:i, s:o}",
+	    "type", "app", "name", p->app.name, "mount",
 	    p->app.mount[0] != '\0' ? p->app.mount : "/", "directory",
 	    p->app.directory, "state", pool_state_name(p), "entry",
 	    p->entry != NULL ? p->entry : "", "python",
 	    p->python != NULL ? p->python : "", "generation", p->generation,
-	    "requests", (json_int_t)requests, "queued", (int)queued, "workers",
-	    workers);
+	    "accelerator",
+	    p->pure != NULL ? json_boolean(*p->pure == '\0') : json_null(),
+	    "accelerator_reason", p->pure != NULL ? p->pure : "", "requests",
+	    (json_int_t)requests, "queued", (int)queued, "workers", workers);
 }

@@ -82,6 +82,7 @@ struct pool {
 	uint64_t requests;          /* of workers that have gone */
 	uint64_t crashes;           /* workers that were not asked to go */
 	char *entry, *python, *why; /* as of the last start; may be NULL */
+	char *pure; /* why it runs without the accelerator; "" if with it */
 
 	/* why it cannot start */
 	unsigned failures;     /* in a row */

@@ -203,6 +203,12 @@ static const struct setting table[] = {
 	    .meaning = "Let the workers take connections themselves, where "
 		       "this is the only application and mamayo listen has "
 		       "bound the socket." },
+	{ .key = "accel",
+	    OF_APP(accel),
+	    .type = TRUTH,
+	    .fallback = 1,
+	    .meaning = "Let the workers serve with the accelerator, where "
+		       "their Python loads it." },
 	{ .key = "linger",
 	    OF_ACCOUNT(linger),
 	    .type = NUMBER,

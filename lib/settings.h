@@ -45,6 +45,7 @@ struct app_settings {
 	char **environ_; /* "NAME=value" for the WSGI dictionary ("environ") */
 	int debug;       /* 0: visitors see no details */
 	int accept;      /* enum settings_accept */
+	int accel;       /* 1: workers may use the accelerator */
 };
 
 struct account_settings {

@@ -23,7 +23,7 @@ none() {
 	! grep -nE "$pattern" "$@" /dev/null
 }
 
-ours="$srcdir/lib/*.[ch] $srcdir/fcgi/*.[ch]"
+ours="$srcdir/lib/*.[ch] $srcdir/fcgi/*.[ch] $srcdir/adapters/accel*.[ch]"
 all="$ours $srcdir/t/*.[ch] $srcdir/t/fuzz/*.[ch]"
 word='(^|[^A-Za-z0-9_])'
 unsafe="$word(sprintf|vsprintf|strcpy|strcat|gets|alloca|select|FCGX_OpenSocket) *\\("
@@ -50,7 +50,8 @@ processes() {
 # Names of places outside the project, whoever would like to have them.
 places() {
 	(cd "$srcdir" && none '/(work|root)/|/home/[a-z]+/(src|work)' \
-	    lib/*.[ch] fcgi/*.[ch] adapters/*.py t/*.[ch] t/*.py t/*.t \
+	    lib/*.[ch] fcgi/*.[ch] adapters/*.py adapters/accel*.[ch] \
+	    t/*.[ch] t/*.py t/*.t \
 	    Makefile.am configure.ac build-aux/*.sh examples/*) |
 	    grep -v 't/0030-style\.t:' >style.places.$$
 	cat style.places.$$
@@ -73,6 +74,7 @@ it 'every C file includes config.h first' sh -c '
 		    { echo "$file: $first"; bad=1; }
 	done
 	[ -z "${bad:-}" ]' sh "$srcdir"/lib/*.c "$srcdir"/fcgi/*.c \
+    "$srcdir"/adapters/accel*.c \
     "$srcdir"/t/*.c "$srcdir"/t/fuzz/*.c
 # shellcheck disable=SC2086 # one word per file
 it 'no line ends in white space' none '[ 	]$' $all

@@ -1,8 +1,8 @@
 """What an application is called with: PEP 3333, environ."""
 from wsgiref.util import request_uri
 
-from harness import equal, run, test
-from wsgi_harness import App, app_test
+from harness import equal, test
+from wsgi_harness import App, app_test, run
 
 ECHO = """
 from kit import *

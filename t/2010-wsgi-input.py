@@ -2,8 +2,8 @@
 import hashlib
 import os
 
-from harness import equal, run, test, within
-from wsgi_harness import HEAD, App, adapter, app_test, clock
+from harness import equal, test, within
+from wsgi_harness import HEAD, App, adapter, app_test, clock, run
 
 LINES = b"line one\nline two\n\nlast line without an end"
 # Each expression gets the input as `i`; what it gives is shown as a str.

@@ -1,7 +1,7 @@
 """Status and headers: PEP 3333, start_response()."""
 
-from harness import equal, run, within
-from wsgi_harness import app_test
+from harness import equal, within
+from wsgi_harness import app_test, run
 
 # Calls start_response with what the query says, and tells how that went.
 CALL = """

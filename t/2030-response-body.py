@@ -2,8 +2,8 @@
 import hashlib
 import os
 
-from harness import equal, run, test
-from wsgi_harness import App, app_test
+from harness import equal, test
+from wsgi_harness import App, app_test, run
 
 # Answers with what the request's body, an expression, gives.
 GIVE = """

@@ -1,8 +1,8 @@
 """What goes wrong in an application, and what it prints."""
 import re
 
-from harness import equal, run, test, within
-from wsgi_harness import App, adapter, app_test
+from harness import equal, test, within
+from wsgi_harness import App, adapter, app_test, run
 
 RAISE = """
 from kit import *

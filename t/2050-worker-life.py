@@ -6,8 +6,8 @@ import signal
 import socket
 import time
 
-from harness import equal, run, test, within
-from wsgi_harness import LIMIT, App, adapter, app_test, clock
+from harness import equal, test, within
+from wsgi_harness import LIMIT, App, adapter, app_test, clock, run
 
 ECHO = """
 from kit import *

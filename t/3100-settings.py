@@ -99,6 +99,7 @@ WRONG = [
     ('{"workers.max": 2}', 1, 'is to be written as "workers"'),
     ('{"debug": "yes"}', 1, '"debug" must be true or false, not "yes"'),
     ('{"debug": 1}', 1, '"debug" must be true or false'),
+    ('{"accel": 0}', 1, '"accel" must be true or false, not 0'),
     ('{"env": ["A=b"]}', 1, '"env" must be an object'),
     ('{"env": {\n\n"A": 5}}', 3, '"env.A" must be a string, not 5'),
     ('{"env": {"A=B": "x"}}', 1, '"env.A=B" has a name that may not be set'),

@@ -14,17 +14,20 @@ import threading
 import time
 
 import fcgi
-from harness import PROGRAM, equal, run, test, within
+from harness import BUILDDIR, PROGRAM, equal, run, test, within
 from mamayo import Mamayo, alive, kill
 
 m = Mamayo()
+NO_ACCEL = not os.path.exists(
+    os.path.join(BUILDDIR, "adapters", "mamayo_accel.abi3.so"))
 
 STATUS = {"version": str, "supervisor": dict, "responders": list,
           "apps": list}
 PROCESS = {"pid": int, "since": int}
 APP = {"name": str, "mount": str, "directory": str, "state": str,
-       "entry": str, "python": str, "generation": str, "requests": int,
-       "queued": int, "workers": list}
+       "entry": str, "python": str, "generation": str,
+       "accelerator_reason": str, "requests": int, "queued": int,
+       "workers": list}
 WORKER = {"pid": int, "state": str, "requests": int, "since": int,
           "url": str}
 
@@ -47,7 +50,9 @@ def status(account=m, code=0):
     for responder in report["responders"]:
         shape(responder, PROCESS, "responder")
     for app in report["apps"]:
-        shape(app, APP, "app")
+        accelerator = {"accelerator": type(app["accelerator"])}
+        equal(accelerator["accelerator"] in (bool, type(None)), True)
+        shape(app, dict(APP, **accelerator), "app")
         for worker in app["workers"]:
             shape(worker, WORKER, "worker")
     return report
@@ -175,14 +180,17 @@ def _():
           ("ready", "application:application", 2, 0))
     equal(os.access(blog["python"], os.X_OK), True)
     equal(re.match("[0-9a-f]{32}$", blog["generation"]) is not None, True)
+    equal((blog["accelerator"], blog["accelerator_reason"]),
+          (False, "this mamayo was built without it") if NO_ACCEL
+          else (True, ""))
     one, = blog["workers"]
     equal((one["pid"], one["state"], one["requests"], one["url"]),
           (worker, "idle", 2, ""))
     for since in (report["supervisor"]["since"],
                   report["responders"][0]["since"], one["since"]):
         equal(begin - 2 <= since <= time.time() + 1, True, str(since))
-    equal((apps["tools/wiki"]["state"], apps["tools/wiki"]["workers"]),
-          ("asleep", []))
+    equal((apps["tools/wiki"]["state"], apps["tools/wiki"]["workers"],
+           apps["tools/wiki"]["accelerator"]), ("asleep", [], None))
     said = text()
     for words in ("supervisor %d, 1 responders" % report["supervisor"]["pid"],
                   "blog  ready  at /blog", "2 requests, 0 waiting",
@@ -632,7 +640,7 @@ def _():
     for key in ("entry", "python", "workers.min", "workers.max", "idle",
                 "timeout", "start_timeout", "queue", "queue_timeout",
                 "stop_timeout", "body_timeout", "env", "environ", "debug",
-                "linger", "max_workers"):
+                "accel", "linger", "max_workers"):
         equal(key in keys, True, key)
     equal({x.split("|")[1] for x in lines}, {"app", "account"})
 

@@ -84,6 +84,7 @@ START_TEST(test_the_defaults_are_those_of_the_manual)
 	ck_assert_ptr_null(account.app.env);
 	ck_assert_ptr_null(account.app.environ_);
 	ck_assert_int_eq(account.app.debug, 0);
+	ck_assert_int_eq(account.app.accel, 1);
 	ck_assert_int_eq(account.linger, 300);
 	ck_assert_int_eq(account.grace, 30);
 	ck_assert_int_eq(account.max_workers, 0);
@@ -114,7 +115,8 @@ START_TEST(test_every_key_is_read)
 	     "\"timeout\": 2, \"start_timeout\": 3, \"queue\": 4,\n"
 	     "\"queue_timeout\": 5, \"stop_timeout\": 6,\n"
 	     "\"body_timeout\": 7, \"env\": {\"B\": \"2\", \"A\": \"1\"},\n"
-	     "\"environ\": {\"x.y\": \"z\"}, \"debug\": true}");
+	     "\"environ\": {\"x.y\": \"z\"}, \"debug\": true, "
+	     "\"accel\": false}");
 	ck_assert_str_eq(app.entry, "a.b:c");
 	ck_assert_str_eq(app.python, "venv");
 	ck_assert_int_eq(app.workers_min, 1);
@@ -131,6 +133,7 @@ START_TEST(test_every_key_is_read)
 	ck_assert_ptr_null(app.env[2]);
 	ck_assert_str_eq(app.environ_[0], "x.y=z");
 	ck_assert_int_eq(app.debug, 1);
+	ck_assert_int_eq(app.accel, 0);
 	ck_assert_int_eq(
 	    read_account("{\"linger\": 1, \"grace\": 2, \"max_workers\": 3,"
 			 " \"entry\": \"d:e\"}"),

@@ -9,6 +9,7 @@ strictly: every record of the right version and id, STDOUT closed by an empty
 record, one END_REQUEST, then the end of the file, or it is a failure.
 """
 import array
+import contextlib
 import fcntl
 import json
 import mmap
@@ -18,17 +19,20 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import time
 
-from harness import SRCDIR, cleanup, equal, test, within
+import harness
+from harness import BUILDDIR, SRCDIR, Skip, cleanup, equal, test, within
 
 ADAPTERS = os.path.join(SRCDIR, "adapters")
 sys.path.insert(0, ADAPTERS)
 import mamayo_wsgi as adapter  # noqa: E402 (the numbers)
 
 PYTHON = os.environ.get("MAMAYO_TEST_PYTHON") or "/usr/bin/python3"
+ACCEL = "mamayo_accel.abi3.so"
 BOOT = ("import sys; sys.path.insert(0, sys.argv[1]); import mamayo_wsgi; "
         "mamayo_wsgi.main()")
 HEAD = struct.Struct("<4sHHIHHQQQQQQ")
@@ -73,6 +77,74 @@ application = wsgiref.validate.validator(plain.application)
 
 root = tempfile.mkdtemp(prefix="mamayo-test.")
 cleanup(lambda: shutil.rmtree(root))
+
+
+def sanitizers():
+    """What an instrumented accelerator needs in its environment; {} where
+    this build has none."""
+    for name in ("libasan.so", "libclang_rt.asan-x86_64.so"):
+        path = os.path.join(BUILDDIR, "adapters", "sanitized", ACCEL)
+        if not os.path.exists(path):
+            break
+        with open(path, "rb") as file:
+            needed = name.encode() in file.read()
+        library = subprocess.run(
+            ["cc" if "lib" + "asan" in name else "clang",
+             "-print-file-name=" + name], stdout=subprocess.PIPE,
+            universal_newlines=True).stdout.strip()
+        if needed and os.path.isabs(library):
+            return {"LD_PRELOAD": library, "PYTHONMALLOC": "malloc",
+                    "ASAN_OPTIONS": "detect_leaks=0:handle_segv=0:"
+                                    "handle_abort=0"}
+    return {}
+
+
+SANITIZERS = sanitizers()
+
+
+def unpacked():
+    """The adapters in one directory, as mamayo unpacks them."""
+    directory = os.path.join(root, "adapters")
+    os.mkdir(directory)
+    for name in os.listdir(ADAPTERS):
+        if name.endswith(".py"):
+            os.symlink(os.path.join(ADAPTERS, name),
+                       os.path.join(directory, name))
+    module = os.path.join(BUILDDIR, "adapters",
+                          "sanitized" if SANITIZERS else "", ACCEL)
+    if os.path.exists(module):
+        os.symlink(module, os.path.join(directory, ACCEL))
+    return directory
+
+
+UNPACKED = unpacked()
+HAS_ACCEL = os.path.exists(os.path.join(UNPACKED, ACCEL))
+accelerated = False  # what workers are started with
+
+
+@contextlib.contextmanager
+def with_accelerator(wanted):
+    global accelerated
+    was, accelerated = accelerated, wanted
+    try:
+        yield
+    finally:
+        accelerated = was
+
+
+def run():
+    """Every test in Python, and once more with the accelerator."""
+    def again(function):
+        def accelerated_test():
+            if not HAS_ACCEL:
+                raise Skip("built without the accelerator")
+            with with_accelerator(True):
+                return function()
+        return accelerated_test
+
+    for title, function in list(harness._tests):
+        test("accelerated: " + title)(again(function))
+    harness.run()
 
 
 def clock():
@@ -297,11 +369,15 @@ class Worker:
             options["environ"] = "1"
             self.control.send(json.dumps(
                 {"type": "environ", "values": values}).encode())
-        argv = [python] + list(flags) + ["-c", boot, ADAPTERS, name] + [
+        options.setdefault("accel", "01"[accelerated])
+        self.accelerated = options["accel"] == "1"
+        argv = [python] + list(flags) + ["-c", boot, UNPACKED, name] + [
             "%s=%s" % pair for pair in sorted(options.items())]
         env = dict({"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": root,
                     "PYTHONDONTWRITEBYTECODE": "1", "MAMAYO_TEST": root},
                    **(env or {}))
+        if self.accelerated:
+            env.update(SANITIZERS)
         self.status = None
         self.pid = os.fork()
         if self.pid == 0:
@@ -310,6 +386,7 @@ class Worker:
         theirs.close()
         page.close()
         self.heard = []
+        self.must_accelerate = not python.endswith("pypy3")
         cleanup(self.kill)
 
     def become(self, argv, env, directory, control, queue, page, setup):
@@ -349,6 +426,8 @@ class Worker:
     def ready(self):
         message = self.hear()
         assert message["type"] == "ready", message
+        if self.accelerated and self.must_accelerate:
+            equal(message["pure"], "")
         return self
 
     def say(self, **message):
