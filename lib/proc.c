@@ -3,7 +3,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,7 @@
 #include <unistd.h>
 
 #ifdef __linux__
-#include <sys/syscall.h> /* pidfd_open, pidfd_getfd */
+#include <sys/syscall.h> /* pidfd_open and its relatives */
 #endif
 
 #include "lib/fd.h"
@@ -262,6 +264,7 @@ proc_start(
 	}
 	p->pid = pid;
 	p->takes_group = 0;
+	p->loop = NULL;
 	p->next = running;
 	running = p;
 	return 0;
@@ -279,17 +282,153 @@ proc_fork(int (*run)(void *), void *argument)
 	_exit(run(argument));
 }
 
+/* --- processes that are not our children --- */
+
+static int
+pidfd_signal(int pidfd, int signo)
+{
+#ifdef SYS_pidfd_send_signal
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, signo, NULL, 0);
+#else
+	(void)pidfd;
+	(void)signo;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+/* The pid that the kernel shows for a pidfd; 0 if it is none, or is over. */
+static pid_t
+pidfd_pid(int pidfd)
+{
+	char path[64], text[1024], *at;
+	ssize_t n = -1;
+	long pid;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1)
+		n = read(fd, text, sizeof text - 1);
+	fd_close(&fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	if ((at = strstr(text, "\nPid:")) == NULL)
+		return 0;
+	pid = strtol(at + strlen("\nPid:"), NULL, 10);
+	return pid > 1 ? (pid_t)pid : 0;
+}
+
+int
+proc_can_adopt(void)
+{
+	int can = 0;
+
+#if defined SYS_pidfd_open && defined SYS_pidfd_send_signal
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	can = fd != -1 && pidfd_signal(fd, 0) == 0 && pidfd_pid(fd) == getpid();
+	fd_close(&fd);
+#endif
+	return can;
+}
+
+static void
+proc_finish(struct proc *p, int64_t now)
+{
+	int status = p->is_told ? p->status : PROC_UNKNOWN;
+
+	loop_cancel(p->loop, &p->patience);
+	fd_close(&p->end.fd);
+	p->loop = NULL;
+	p->is_told = 0;
+	p->ended(p, status, now); /* may free p: last use */
+}
+
+/* It is over. */
+static void
+proc_end_seen(struct watch *w, short got, int64_t now)
+{
+	struct proc *p =
+	    (struct proc *)((char *)w - offsetof(struct proc, end));
+
+	(void)got;
+	if (p->takes_group)
+		kill(-p->pid, SIGKILL); /* its number is hardly free yet */
+	p->pid = 0;
+	loop_unwatch(p->loop, w);
+	if (p->is_told ||
+	    loop_timer(p->loop, &p->patience, now + PROC_STATUS_MS) == -1)
+		proc_finish(p, now);
+}
+
+static void
+proc_status_late(struct timer *t, int64_t now)
+{
+	proc_finish(
+	    (struct proc *)((char *)t - offsetof(struct proc, patience)), now);
+}
+
+int
+proc_adopt(
+    struct proc *p, struct loop *loop, int pidfd, struct problem *problem)
+{
+	pid_t pid = pidfd_pid(pidfd);
+
+	assert(p->pid == 0);
+	p->end = (struct watch){
+		.fd = pidfd, .want = POLLIN, .ready = proc_end_seen
+	};
+	p->patience.due = proc_status_late;
+	if (pid == 0 || pid == getpid())
+		problem_set(problem, "it is not known which process that is");
+	else if (loop_watch(loop, &p->end) == -1)
+		problem_sys(problem, "cannot watch a process");
+	else {
+		p->pid = pid;
+		p->takes_group = p->is_told = 0;
+		p->loop = loop;
+		return 0;
+	}
+	fd_close(&p->end.fd);
+	return -1;
+}
+
+void
+proc_told(struct proc *p, int status, int64_t now)
+{
+	if (p->loop == NULL)
+		return;
+	p->status = status;
+	p->is_told = 1;
+	if (p->pid == 0)             /* it was over already */
+		proc_finish(p, now); /* may free p: last use */
+}
+
+/* --- all of them --- */
+
 void
 proc_kill(const struct proc *p, int signo)
 {
-	if (p->pid > 0)
+	if (p->pid > 0 && p->loop != NULL)
+		(void)pidfd_signal(p->end.fd, signo);
+	else if (p->pid > 0)
 		kill(p->pid, signo);
+}
+
+/* While its leader is there, a group's number is nobody else's. */
+static int
+proc_is_there(const struct proc *p)
+{
+	struct pollfd look = { .fd = p->end.fd, .events = POLLIN };
+
+	return p->loop == NULL || poll(&look, 1, 0) == 0;
 }
 
 void
 proc_kill_group(const struct proc *p, int signo)
 {
-	if (p->pid > 0)
+	if (p->pid > 0 && proc_is_there(p))
 		kill(-p->pid, signo);
 }
 
@@ -441,7 +580,9 @@ proc_alive(pid_t pid, uint64_t start)
 const char *
 proc_status_text(int status, char *out, size_t size)
 {
-	if (WIFSIGNALED(status))
+	if (status == PROC_UNKNOWN)
+		snprintf(out, size, "how is not known");
+	else if (WIFSIGNALED(status))
 		snprintf(out, size, "killed by signal %d (%s)",
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else

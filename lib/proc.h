@@ -5,21 +5,33 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "lib/loop.h"
 #include "lib/problem.h"
 
 /*
- * proc: children. The only user of fork, waitpid and kill.
+ * proc: processes: children, and those that a child of ours has forked for us.
+ * The only user of fork, waitpid and kill.
  *
- * A proc is embedded in its owner. proc_reap() calls ended() for each that has
- * been reaped; from then on its pid is 0 and nobody can kill a stranger.
+ * A proc is embedded in its owner. ended() is called once it is over: by
+ * proc_reap() for a child; for an adopted one when its pidfd says so, with the
+ * status that whoever reaped it has told. From the moment of its end its pid is
+ * 0, and nobody can kill a stranger.
  */
 struct proc {
 	pid_t pid;       /* 0: not running */
 	int takes_group; /* what is left of its process group at its end is
 			    killed */
 	void (*ended)(struct proc *, int status, int64_t now);
-	struct proc *next; /* private */
+	/* private */
+	struct proc *next;
+	struct loop *loop;     /* of an adopted one; NULL: our child */
+	struct watch end;      /* its pidfd */
+	struct timer patience; /* for its status, once it is over */
+	int status, is_told;
 };
+
+#define PROC_UNKNOWN   (-1) /* the status of one that nobody could tell */
+#define PROC_STATUS_MS 300  /* how long it may come after the end */
 
 struct proc_spec {
 	const char *path;        /* absolute; executed as it is, no shell */
@@ -40,6 +52,20 @@ struct proc_spec {
  * The spec's descriptors stay the caller's.
  */
 int proc_start(struct proc *, const struct proc_spec *, struct problem *);
+
+/* Can processes be adopted here? They are known by pidfd: Linux 5.3. */
+int proc_can_adopt(void);
+
+/*
+ * From now on p is the process of that pidfd, which somebody else forked and
+ * will reap. Its pid comes from the kernel, never from a message. Takes the
+ * pidfd, also when it fails: 0, or -1 with the reason.
+ */
+int proc_adopt(struct proc *, struct loop *, int pidfd, struct problem *);
+
+/* Whoever reaped it says how it ended, before or after its pidfd does. May call
+ * ended(). */
+void proc_told(struct proc *, int status, int64_t now);
 
 /* A copy of this process that runs run(arg) and exits with what it returns.
  * Signals are default in it; descriptors are the caller's business. Returns
@@ -67,7 +93,8 @@ uint64_t proc_started(pid_t);
 /* Is a process with that pid there (and, if start is not 0, the same one)? */
 int proc_alive(pid_t, uint64_t start);
 
-/* "exit status 3", "killed by signal 11 (Segmentation fault)". */
+/* "exit status 3", "killed by signal 11 (Segmentation fault)", "how is not
+ * known". */
 const char *proc_status_text(int status, char *out, size_t size);
 
 #endif
