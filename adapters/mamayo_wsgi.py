@@ -80,6 +80,9 @@ BOARD_WORDS = BOARD_REQUEST_ID + 1
 BOARD_NOTHING, BOARD_PARTS, BOARD_RECORDS, BOARD_ALL = range(4)
 
 LINK_MESSAGE_MOST = 65536
+IMPORTED_MOST = 49152  # characters of module names that we report
+
+is_forked = False  # by mamayo_fork, which has done a part of main()
 
 
 class Woken(Exception):
@@ -228,6 +231,8 @@ class Worker:
 
     def start(self, options):
         """Imports the application, and tells how that went."""
+        before = set(sys.modules)
+        places = tuple(p + os.sep for p in library())
         if options.get("environ") == "1":
             self.constants = dict(self.hear_environ(), **self.constants)
         try:
@@ -245,6 +250,25 @@ class Worker:
         for number in (SIGHUP, SIGUSR1, SIGUSR2):
             signal(number, self.on_nothing)
         self.say(type="ready", entry=found, why=why, pure=self.pure)
+        if options.get("learn") == "1":
+            self.tell_imported(before, places)
+
+    def tell_imported(self, before, places):
+        """Modules of the interpreter's own that the application has needed:
+        the next start may find them there (mamayo_fork)."""
+        names = []
+        for name, module in list(sys.modules.items()):
+            try:
+                if name not in before and module.__spec__.name == name and \
+                        module.__spec__.origin.startswith(places):
+                    names.append(name)
+            except Exception:
+                pass  # something that only looks like a module
+        text = " ".join(names)
+        if len(text) > IMPORTED_MOST:
+            text = text[:IMPORTED_MOST].rpartition(" ")[0]
+        if text:
+            self.say(type="imported", modules=text)
 
     # The supervisor
 
@@ -493,15 +517,32 @@ class Worker:
         return reference, detail
 
 
+def library():
+    """The directories of the interpreter's own modules, and of what was
+    installed for it: nothing of an application."""
+    site = sys.modules.get("site")
+    own = tuple({p + os.sep for p in (
+        sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix,
+        getattr(site, "USER_BASE", None) or sys.prefix)})
+    return [os.path.dirname(os.__file__)] + [
+        p for p in sys.path if p.startswith(own) and os.path.basename(p) in (
+            "site-packages", "dist-packages", "lib-dynload")]
+
+
+def open_streams():
+    sys.stdout = sys.__stdout__ = log_stream(1)
+    sys.stderr = sys.__stderr__ = log_stream(2)
+    faulthandler.enable(2)
+
+
 def main():
     """python -c BOOT DIRECTORY NAME KEY=VALUE..."""
     directory, name = sys.argv[1:3]
     options = dict(word.split("=", 1) for word in sys.argv[3:])
     sys.path[:] = [os.getcwd()] + [
         p for p in sys.path if p not in ("", directory)]
-    sys.stdout = sys.__stdout__ = log_stream(1)
-    sys.stderr = sys.__stderr__ = log_stream(2)
-    faulthandler.enable(2)
+    if not is_forked:
+        open_streams()
     faulthandler.register(SIGQUIT, 2)
     for fd in (CONTROL, QUEUE):
         os.set_inheritable(fd, False)

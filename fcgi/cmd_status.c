@@ -42,6 +42,7 @@ static json_t *
 status_ask(int fd)
 {
 	json_t *status = NULL, *apps = json_array(), *message;
+	json_t *forkservers = json_array();
 	const char *type;
 
 	if (link_send(fd,
@@ -57,8 +58,11 @@ status_ask(int fd)
 			status = json_incref(message);
 		else if (strcmp(type, "app") == 0)
 			json_array_append(apps, message);
+		else if (strcmp(type, "forkserver") == 0)
+			json_array_append(forkservers, message);
 		if (strcmp(type, "end") == 0) {
 			json_decref(message);
+			json_object_set_new(status, "forkservers", forkservers);
 			json_object_set_new(status, "apps", apps);
 			return status;
 		}
@@ -67,6 +71,7 @@ status_ask(int fd)
 fail:
 	json_decref(status);
 	json_decref(apps);
+	json_decref(forkservers);
 	return NULL;
 }
 
@@ -96,8 +101,9 @@ status_asleep(const struct account *a, struct problem *why)
 			"workers"));
 	}
 	discovery_release(&found);
-	return json_pack("{s:s, s:n, s:[], s:o}", "version", PACKAGE_VERSION,
-	    "supervisor", "responders", "apps", apps);
+	return json_pack("{s:s, s:n, s:[], s:[], s:o}", "version",
+	    PACKAGE_VERSION, "supervisor", "responders", "forkservers", "apps",
+	    apps);
 }
 
 static void
@@ -112,10 +118,22 @@ status_print_worker(const json_t *worker)
 }
 
 static void
+status_print_forkserver(const json_t *f)
+{
+	printf("fork server %lld  %s, %lld modules, %lld workers, for %s\n",
+	    (long long)link_int(f, "pid"), link_string(f, "state"),
+	    (long long)link_int(f, "modules"),
+	    (long long)link_int(f, "workers"),
+	    link_string(f, "app")[0] != '\0' ? link_string(f, "app")
+					     : link_string(f, "python"));
+}
+
+static void
 status_print(const json_t *status, const struct account *a)
 {
 	json_t *supervisor = json_object_get(status, "supervisor");
 	json_t *apps = json_object_get(status, "apps"), *app, *workers, *one;
+	json_t *forkservers = json_object_get(status, "forkservers");
 	size_t i, k;
 
 	printf("mamayo %s, %s\n", link_string(status, "version"), a->root);
@@ -126,6 +144,7 @@ status_print(const json_t *status, const struct account *a)
 	else
 		printf("no supervisor runs; it starts with the first "
 		       "request\n");
+	json_array_foreach(forkservers, i, one) status_print_forkserver(one);
 	if (json_array_size(apps) == 0)
 		printf("\nThere is no application in %s yet.\n", a->apps);
 	json_array_foreach(apps, i, app)
@@ -178,6 +197,8 @@ status_strip(json_t *status)
 	size_t i;
 
 	json_object_del(status, "type");
+	json_array_foreach(apps, i, app) json_object_del(app, "type");
+	apps = json_object_get(status, "forkservers");
 	json_array_foreach(apps, i, app) json_object_del(app, "type");
 }
 

@@ -304,6 +304,8 @@ account_open_run(struct account *a, struct problem *why)
 	a->run_fd = fd;
 	if (mkdirat(fd, "workers", 0700) == -1 && errno != EEXIST)
 		return problem_sys(why, "%s/workers", a->run);
+	if (mkdirat(fd, "preload", 0700) == -1 && errno != EEXIST)
+		return problem_sys(why, "%s/preload", a->run);
 	return 0;
 }
 

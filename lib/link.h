@@ -14,6 +14,8 @@
  *   ready    entry, why, pure        imported; takes requests from now on.
  *            pure: why it does without the accelerator; "" if it does not,
  *            and then it knows "lend"
+ *   imported modules                 that it needed, of the interpreter's own
+ *            library: names with blanks between them
  *   failed   kind, text, detail      cannot be started; it exits with 3 next.
  *            kind: syntax module callable entry exception python; text: a
  *            sentence of advice; detail: the traceback
@@ -21,6 +23,8 @@
  *   changed                          a place of "watch" has changed: it has
  *                                    returned the sockets
  * supervisor -> worker
+ *   go                               to a forked one: before this it does
+ *                                    nothing
  *   environ  values {name: value}    before anything else, if it was announced
  *   look                             receive once from the queue, nonblocking
  *   leave                            serve what is queued, then exit 0
@@ -29,6 +33,21 @@
  *            connections it may accept, and the way back (below). Not while
  *            public is a directory, or when a path of watch is another.
  *   return                           of all of them
+ *
+ * fork server -> supervisor (descriptor 3 of the fork server)
+ *   ready    modules, library [[path, mtime]]: takes orders from now on;
+ *            how many it has imported, and what they depend on
+ *   forked   id                      one descriptor: the worker's pidfd
+ *   refused  id, text                that worker cannot be forked
+ *   ended    id, status              as the kernel gives it
+ *   replace  text                    has imported what no worker should have
+ *   last     (no fields)             serves the orders it has, then leaves
+ *   useless  text                    that interpreter cannot be one
+ * supervisor -> fork server
+ *   fork     id, directory, umask, argv; four descriptors: log, control,
+ *            queue, scoreboard
+ *   learn    modules                 to be imported, and remembered
+ *   leave                            after its last worker
  *
  * responder -> supervisor (run/sock)
  *   hello    role "responder", version, protocol, id (16 hex digits: the
@@ -59,7 +78,8 @@
  *
  * command -> supervisor (run/sock)
  *   hello    role "command", version, protocol
- *   status                           answered by status, app ..., end
+ *   status                           answered by status, app ...,
+ *                                    forkserver ..., end
  *
  * worker -> responder (SOCK_SEQPACKET, the way back)
  *   One message per connection that is not for the worker, or that is kept:

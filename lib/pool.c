@@ -95,6 +95,7 @@ pool_free(struct pool *p)
 	free(p->entry);
 	free(p->pure);
 	free(p->python);
+	free(p->preload);
 	free(p->why);
 	free(p->advice);
 	free(p->detail);
@@ -408,6 +409,14 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
     struct problem *why)
 {
 	char **env = environment_new(p->host->account, &p->settings, python);
+	const struct fork_need need = { .app = &p->app,
+		.settings = &p->settings,
+		.python = python,
+		.env = env,
+		.log = log,
+		.stamp = p->failed_stamp };
+	struct forkserver *from =
+	    forkservers_find(p->host->forkservers, &need, now);
 	json_t *first = pool_first_message(p);
 	char *entry = p->settings.entry != NULL
 			  ? xprintf("entry=%s", p->settings.entry)
@@ -416,7 +425,10 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		p->app.name, p->max > 1 ? "multiprocess=1" : "multiprocess=0",
 		p->settings.debug ? "debug=1" : "debug=0",
 		p->settings.accel ? "accel=1" : "accel=0",
-		first != NULL ? "environ=1" : "environ=0", entry, NULL };
+		first != NULL ? "environ=1" : "environ=0",
+		from != NULL && *forkserver_key(from) != '\0' ? "learn=1"
+							      : "learn=0",
+		entry, NULL };
 	struct proc_spec spec = { .path = python->path,
 		.argv = argv,
 		.env = (const char *const *)env,
@@ -428,11 +440,14 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		.boards_dir = p->host->boards_dir,
 		.generation = p->generation,
 		.first = first,
+		.from = from,
 		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
 		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
 	struct worker *w = xcalloc(1, sizeof *w);
 	int result;
 
+	free(p->preload);
+	p->preload = xstrdup(from != NULL ? forkserver_key(from) : "");
 	w->said = pool_said;
 	w->changed = pool_changed;
 	w->owner = p;
@@ -583,7 +598,10 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 		    p->app.name, (long)w->pid, (long long)(now - w->started),
 		    p->entry, p->why);
 		pool_note_accelerator(p, link_string(message, "pure"));
-	} else if (strcmp(type, "failed") == 0)
+	} else if (strcmp(type, "imported") == 0)
+		forkservers_learn(p->host->forkservers, p->preload,
+		    link_string(message, "modules"), now);
+	else if (strcmp(type, "failed") == 0)
 		pool_fail(p, "cannot-start", link_string(message, "text"),
 		    link_string(message, "detail"), -1, now);
 }
@@ -624,6 +642,8 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 	char how[128], url[4 * SCOREBOARD_URL_MOST + 8];
 	char *line;
 
+	if (w->pid == 0)
+		return; /* it was ordered, and never came */
 	proc_status_text(w->status, how, sizeof how);
 	if (was == WORKER_LEAVING && WIFEXITED(w->status) &&
 	    !worker_is_busy(w)) {
@@ -965,6 +985,7 @@ pool_drain(struct pool *p, int64_t now)
 	struct worker *w, *next;
 
 	p->is_draining = 1;
+	forkservers_leave(p->host->forkservers, p->app.name, now);
 	if (p->queue_send != -1)
 		shutdown(p->queue_send, SHUT_WR);
 	for (w = p->workers; w != NULL; w = next) {
@@ -1043,6 +1064,8 @@ pool_describe(struct pool *p, int64_t now)
 	unsigned queued = 0, claims = p->host->claims(p->host, p);
 
 	for (w = p->workers; w != NULL; w = w->next) {
+		if (w->pid == 0)
+			continue; /* ordered from a fork server */
 		json_array_append_new(workers, pool_describe_worker(w, now));
 		requests += w->board.word[BOARD_REQUESTS];
 		busy += worker_is_busy(w);

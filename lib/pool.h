@@ -44,6 +44,7 @@ struct pool;
 struct pool_host {
 	struct loop *loop;
 	struct account *account;
+	struct forkservers *forkservers;
 	char *adapters; /* where the Python files lie; NULL: not unpacked */
 	int boards_dir;
 	/* May one more worker be started, beside those there are? */
@@ -82,7 +83,8 @@ struct pool {
 	uint64_t requests;          /* of workers that have gone */
 	uint64_t crashes;           /* workers that were not asked to go */
 	char *entry, *python, *why; /* as of the last start; may be NULL */
-	char *pure; /* why it runs without the accelerator; "" if with it */
+	char *pure;    /* why it runs without the accelerator; "" if with it */
+	char *preload; /* the key of its fork server, if it shares one */
 
 	/* why it cannot start */
 	unsigned failures;     /* in a row */

@@ -62,6 +62,13 @@ is_env_name(const char *name)
 		   "0123456789_") == strlen(name);
 }
 
+static int
+is_preload(const char *text)
+{
+	return strcmp(text, "framework") == 0 || strcmp(text, "none") == 0 ||
+	       strcmp(text, "app") == 0;
+}
+
 /* What a request says of itself, no setting may say in its place. */
 static int
 is_environ_name(const char *name)
@@ -100,6 +107,15 @@ static const struct setting table[] = {
 	    .meaning = "The interpreter: a path, absolute or below the "
 		       "application's directory, a virtual environment, or a "
 		       "name such as python3.11." },
+	{ .key = "preload",
+	    OF_APP(preload),
+	    .type = TEXT,
+	    .shown = "framework",
+	    .accepts = is_preload,
+	    .expected = "\"framework\", \"none\" or \"app\"",
+	    .meaning = "What is imported once, before workers are forked from "
+		       "it: the modules that they need beside the application, "
+		       "nothing, or the application itself." },
 	{ .key = "workers.min",
 	    OF_APP(workers_min),
 	    .type = NUMBER,
@@ -216,7 +232,7 @@ static const struct setting table[] = {
 	    .fallback = 300,
 	    .unit = "seconds",
 	    .meaning = "How long the supervisor stays after the last worker "
-		       "has left; 0 lets it leave at once." },
+		       "or fork server has left; 0 lets it leave at once." },
 	{ .key = "grace",
 	    OF_ACCOUNT(grace),
 	    .type = NUMBER,
@@ -290,6 +306,7 @@ app_settings_release(struct app_settings *app)
 {
 	free(app->entry);
 	free(app->python);
+	free(app->preload);
 	names_free(app->env);
 	names_free(app->environ_);
 	memset(app, 0, sizeof *app);
@@ -319,6 +336,7 @@ app_settings_copy(struct app_settings *to, const struct app_settings *from)
 	*to = *from;
 	to->entry = from->entry == NULL ? NULL : xstrdup(from->entry);
 	to->python = from->python == NULL ? NULL : xstrdup(from->python);
+	to->preload = from->preload == NULL ? NULL : xstrdup(from->preload);
 	to->env = names_copy(from->env);
 	to->environ_ = names_copy(from->environ_);
 }

@@ -18,6 +18,7 @@
 #include "lib/clock.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
+#include "lib/forkserver.h"
 #include "lib/lease.h"
 #include "lib/lending.h"
 #include "lib/link.h"
@@ -57,6 +58,7 @@ struct parent {
 
 struct supervisor {
 	struct pool_host host; /* first: pools know us by its address */
+	struct forkservers forkservers;
 	struct loop *loop;
 	struct account account;
 	struct lease lease;
@@ -202,6 +204,18 @@ supervisor_changed(struct pool_host *host, struct pool *p, int64_t now)
 		s->without_workers = now;
 	supervisor_look_soon(s, now);
 	supervisor_lend(s, now);
+}
+
+/* The last fork server has gone. */
+static void
+supervisor_without_forkservers(struct forkservers *all, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)all -
+				  offsetof(struct supervisor, forkservers));
+
+	if (supervisor_workers(s) == 0)
+		s->without_workers = now;
 }
 
 static void
@@ -690,6 +704,7 @@ static void
 peer_send_status(struct peer *peer, int64_t now)
 {
 	struct supervisor *s = peer->supervisor;
+	struct forkserver *f = NULL;
 	struct pool *p;
 	int failed;
 
@@ -701,6 +716,9 @@ peer_send_status(struct peer *peer, int64_t now)
 		if (!p->is_draining)
 			failed = link_send(
 			    peer->watch.fd, pool_describe(p, now), NULL, 0);
+	while (!failed && (f = forkservers_next(&s->forkservers, f)) != NULL)
+		failed = link_send(
+		    peer->watch.fd, forkserver_describe(f, now), NULL, 0);
 	if (!failed)
 		failed = link_send(
 		    peer->watch.fd, json_pack("{s:s}", "type", "end"), NULL, 0);
@@ -847,6 +865,8 @@ supervisor_leave(struct supervisor *s, const char *why, int64_t now)
 		return;
 	s->is_leaving = 1;
 	log_info("leaving: %s", why);
+	s->forkservers.are_closing = 1;
+	forkservers_leave(&s->forkservers, NULL, now);
 	for (p = s->pools; p != NULL; p = next) {
 		next = p->next;
 		supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
@@ -878,7 +898,7 @@ supervisor_stay(struct supervisor *s, int64_t now)
 	if (!s->is_leaving || s->is_retired)
 		return;
 	log_info("staying after all: a responder has come");
-	s->is_leaving = 0;
+	s->is_leaving = s->forkservers.are_closing = 0;
 	supervisor_scan(s, now);
 }
 
@@ -897,6 +917,7 @@ supervisor_consider_leaving(struct supervisor *s, int64_t now)
 	if (is_alone && now - s->alone_since >= (int64_t)settings->grace * 1000)
 		supervisor_leave(s, "no web server is left", now);
 	else if (supervisor_workers(s) == 0 &&
+		 forkservers_count(&s->forkservers) == 0 &&
 		 now - s->without_workers >= (int64_t)settings->linger * 1000 &&
 		 now - s->active_until >= 0)
 		supervisor_leave(s, "nothing to do for a while", now);
@@ -986,9 +1007,11 @@ supervisor_tick_due(struct timer *t, int64_t now)
 	}
 	supervisor_look_at_accepting(s, now);
 	supervisor_lend(s, now);
+	forkservers_tick(&s->forkservers, now);
 	if (!s->is_leaving)
 		supervisor_consider_leaving(s, now);
-	s->is_over = s->is_leaving && supervisor_workers(s) == 0;
+	s->is_over = s->is_leaving && supervisor_workers(s) == 0 &&
+		     forkservers_count(&s->forkservers) == 0;
 	(void)loop_timer(s->loop, &s->tick,
 	    now + (s->is_leaving ? POOL_LOOK_MS : SUPERVISOR_TICK));
 }
@@ -1014,6 +1037,9 @@ supervisor_serve(struct supervisor *s)
 	s->loop = loop_new();
 	s->host.loop = s->loop;
 	s->host.account = &s->account;
+	forkservers_init(&s->forkservers, s->loop, &s->account);
+	s->forkservers.empty = supervisor_without_forkservers;
+	s->host.forkservers = &s->forkservers;
 	s->host.may_grow = supervisor_may_grow;
 	s->host.claims = supervisor_claims;
 	s->host.verdict = supervisor_verdict;

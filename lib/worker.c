@@ -2,9 +2,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +14,16 @@
 #include "lib/fd.h"
 #include "lib/link.h"
 #include "lib/worker.h"
+#include "lib/xalloc.h"
+
+/* What is needed to start it directly after all, and the descriptors that an
+ * order has been given. Everything is its own. */
+struct worker_plan {
+	struct proc_spec spec;
+	char *path, *directory, **argv, **env;
+	json_t *first;
+	char generation[40];
+};
 
 static int64_t
 worker_patience(const struct worker *w, enum worker_state state)
@@ -33,10 +45,81 @@ worker_patience(const struct worker *w, enum worker_state state)
 	return 0;
 }
 
+static char **
+plan_lines(const char *const *lines)
+{
+	size_t n = 0;
+	char **copy;
+
+	while (lines[n] != NULL)
+		n++;
+	copy = xcalloc(n + 1, sizeof *copy);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(lines[i]);
+	return copy;
+}
+
+static void
+plan_free(struct worker_plan *plan)
+{
+	for (int i = 0; plan != NULL && i < 6; i++)
+		fd_close(&plan->spec.fd[i]);
+	for (char **line = plan != NULL ? plan->argv : NULL;
+	     line != NULL && *line != NULL; line++)
+		free(*line);
+	for (char **line = plan != NULL ? plan->env : NULL;
+	     line != NULL && *line != NULL; line++)
+		free(*line);
+	if (plan == NULL)
+		return;
+	json_decref(plan->first);
+	free(plan->argv);
+	free(plan->env);
+	free(plan->path);
+	free(plan->directory);
+	free(plan);
+}
+
+/* NULL if there is no descriptor left to keep it in. */
+static struct worker_plan *
+plan_new(const struct worker_how *how, const struct proc_spec *spec)
+{
+	struct worker_plan *plan = xcalloc(1, sizeof *plan);
+	int failed = 0;
+
+	plan->path = xstrdup(spec->path);
+	plan->directory = xstrdup(spec->directory);
+	plan->argv = plan_lines(spec->argv);
+	plan->env = plan_lines(spec->env);
+	plan->first = json_incref(how->first);
+	snprintf(
+	    plan->generation, sizeof plan->generation, "%s", how->generation);
+	plan->spec = (struct proc_spec){ .path = plan->path,
+		.argv = (const char *const *)plan->argv,
+		.env = (const char *const *)plan->env,
+		.directory = plan->directory,
+		.umask = spec->umask };
+	for (int i = 0; i < 6; i++) {
+		plan->spec.fd[i] = -1;
+		if (spec->fd[i] != -1) {
+			plan->spec.fd[i] =
+			    fcntl(spec->fd[i], F_DUPFD_CLOEXEC, 6);
+			failed |= plan->spec.fd[i] == -1;
+		}
+	}
+	if (!failed)
+		return plan;
+	plan_free(plan);
+	return NULL;
+}
+
 /* What is left goes: the descriptors, the page's file. */
 static void
 worker_release(struct worker *w)
 {
+	forkserver_forget(&w->order, clock_ms());
+	plan_free(w->plan);
+	w->plan = NULL;
 	loop_unwatch(w->loop, &w->control);
 	loop_cancel(w->loop, &w->deadline);
 	loop_cancel(w->loop, &w->hung_up);
@@ -98,7 +181,14 @@ worker_feed(struct worker *w, enum worker_event event, int64_t now)
 	if (then == WORKER_READY)
 		w->ready = now;
 	patience = worker_patience(w, then);
-	if (patience != 0)
+	if (w->plan != NULL && then != WORKER_DEAD) {
+		/* there is no process, and there will be none */
+		if (event == WORKER_LATE)
+			forkserver_too_late(&w->order, now);
+		else
+			forkserver_forget(&w->order, now);
+		(void)loop_timer(w->loop, &w->deadline, now);
+	} else if (patience != 0)
 		(void)loop_timer(w->loop, &w->deadline, now + patience);
 	else
 		loop_cancel(w->loop, &w->deadline);
@@ -201,6 +291,10 @@ worker_due(struct timer *t, int64_t now)
 	struct worker *w =
 	    (struct worker *)((char *)t - offsetof(struct worker, deadline));
 
+	if (w->plan != NULL && w->state != WORKER_STARTING) {
+		worker_feed(w, WORKER_GONE, now); /* may free w: last use */
+		return;
+	}
 	worker_look_at_board(w);
 	if (w->state == WORKER_LEAVING && worker_is_busy(w)) {
 		/* the request has its own limit, and comes first */
@@ -221,14 +315,125 @@ worker_name_board(struct worker *w, const char *generation)
 		snprintf(w->board_name, sizeof w->board_name, "%s", name);
 }
 
+/* ---------------------------------------------------------------- starting --
+ */
+
+/* A control socket: our end is watched, the other one is given. */
+static int
+worker_open_control(struct worker *w, int *other, struct problem *why)
+{
+	int pair[2];
+
+	loop_unwatch(w->loop, &w->control);
+	fd_close(&w->control.fd);
+	if (fd_pair_seqpacket(pair) == -1)
+		return problem_sys(why, "socketpair");
+	w->control.fd = pair[0];
+	*other = pair[1];
+	if (loop_watch(w->loop, &w->control) == -1)
+		return problem_sys(why, "cannot watch a worker");
+	return 0;
+}
+
+static int
+worker_say_first(struct worker *w, json_t *first, struct problem *why)
+{
+	if (first != NULL &&
+	    link_send(w->control.fd, json_incref(first), NULL, 0) == -1)
+		return problem_sys(why,
+		    "the values of \"environ\" cannot be passed on (64 KiB "
+		    "at most)");
+	return 0;
+}
+
+/* It runs: its page gets a name that tells whose it is. */
+static void
+worker_runs(struct worker *w, const char *generation)
+{
+	w->pid = w->proc.pid;
+	worker_name_board(w, generation);
+}
+
+/* It could not be started after all: as if it had said so itself. */
+static void
+worker_cannot(struct worker *w, const struct problem *why, int64_t now)
+{
+	json_t *message = json_pack("{s:s, s:s, s:s}", "type", "failed", "text",
+	    why->text, "detail", "");
+
+	w->said(w, message, now);
+	json_decref(message);
+	proc_kill(&w->proc, SIGKILL);
+	worker_feed(w, WORKER_SAID_FAILED, now);
+}
+
+/* The fork server does not do it. */
+static void
+worker_start_after_all(struct worker *w, int64_t now)
+{
+	struct worker_plan *plan = w->plan;
+	struct problem why;
+
+	fd_close(&plan->spec.fd[3]);
+	if (worker_open_control(w, &plan->spec.fd[3], &why) == -1 ||
+	    worker_say_first(w, plan->first, &why) == -1 ||
+	    proc_start(&w->proc, &plan->spec, &why) == -1) {
+		worker_cannot(w, &why, now); /* may free w: last use */
+		return;
+	}
+	worker_runs(w, plan->generation);
+	plan_free(plan);
+	w->plan = NULL;
+}
+
+/* The fork server has answered. */
+static void
+worker_answered(
+    struct fork_order *o, int pidfd, const char *reason, int64_t now)
+{
+	struct worker *w =
+	    (struct worker *)((char *)o - offsetof(struct worker, order));
+	struct worker_plan *plan = w->plan;
+	struct problem why;
+
+	(void)reason;
+	if (pidfd == -1 || proc_adopt(&w->proc, w->loop, pidfd, &why) == -1) {
+		forkserver_forget(o, now);
+		worker_start_after_all(w, now); /* may free w: last use */
+		return;
+	}
+	w->plan = NULL;
+	worker_runs(w, plan->generation);
+	worker_tell(w, "go");
+	if (worker_say_first(w, plan->first, &why) == -1)
+		worker_cannot(w, &why, now);
+	plan_free(plan);
+}
+
+/* Asks a fork server for it: 0, or -1: it is to be started directly. */
+static int
+worker_order(struct worker *w, const struct worker_how *how,
+    const struct proc_spec *spec, int64_t now)
+{
+	w->order.proc = &w->proc;
+	w->order.answered = worker_answered;
+	w->plan = plan_new(how, spec);
+	if (w->plan != NULL &&
+	    forkserver_order(how->from, &w->order, &w->plan->spec, now) == 0)
+		return 0;
+	plan_free(w->plan);
+	w->plan = NULL;
+	return -1;
+}
+
 int
 worker_start(struct worker *w, const struct worker_how *how, int64_t now,
     struct problem *why)
 {
 	static unsigned running_number;
 	struct proc_spec spec = *how->spec;
-	int pair[2] = { -1, -1 };
 
+	spec.fd[3] = -1;
 	w->loop = how->loop;
 	w->control =
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = worker_hear };
@@ -241,40 +446,26 @@ worker_start(struct worker *w, const struct worker_how *how, int64_t now,
 	w->board_fd = w->connection = -1;
 	snprintf(w->board_name, sizeof w->board_name, "new.%ld.%u",
 	    (long)getpid(), running_number++);
-	if (fd_pair_seqpacket(pair) == -1) {
-		problem_sys(why, "socketpair");
-		goto fail;
-	}
 	w->board_fd = scoreboard_new(w->boards_dir, w->board_name, why);
-	if (w->board_fd == -1)
+	if (w->board_fd == -1 || worker_open_control(w, &spec.fd[3], why) == -1)
 		goto fail;
-	w->control.fd = pair[0];
-	pair[0] = -1;
-	if (loop_watch(w->loop, &w->control) == -1 ||
-	    loop_timer(w->loop, &w->deadline, now + how->start_timeout) == -1) {
+	if (loop_timer(w->loop, &w->deadline, now + how->start_timeout) == -1) {
 		problem_sys(why, "cannot watch a worker");
 		goto fail;
 	}
-	if (how->first != NULL &&
-	    link_send(w->control.fd, json_incref(how->first), NULL, 0) == -1) {
-		problem_sys(why,
-		    "the values of \"environ\" cannot be passed on (64 KiB "
-		    "at most)");
-		goto fail;
-	}
-	spec.fd[3] = pair[1];
 	spec.fd[5] = w->board_fd;
-	if (proc_start(&w->proc, &spec, why) == -1)
-		goto fail;
-	fd_close(&pair[1]); /* the child has its own */
-	w->pid = w->proc.pid;
-	worker_name_board(w, how->generation);
+	if (how->from == NULL || worker_order(w, how, &spec, now) == -1) {
+		if (worker_say_first(w, how->first, why) == -1 ||
+		    proc_start(&w->proc, &spec, why) == -1)
+			goto fail;
+		worker_runs(w, how->generation);
+	}
+	fd_close(&spec.fd[3]); /* the process has its own, or the plan */
 	w->state = WORKER_STARTING;
 	return 0;
 
 fail:
-	fd_close(&pair[0]);
-	fd_close(&pair[1]);
+	fd_close(&spec.fd[3]);
 	worker_release(w);
 	return -1;
 }

@@ -4,15 +4,21 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "lib/forkserver.h"
 #include "lib/loop.h"
 #include "lib/proc.h"
 #include "lib/scoreboard.h"
 #include "lib/worker_state.h"
 
 /*
- * worker: one child that runs an application: its process, its control socket
- * (descriptor 3), its scoreboard page (5). Its life is worker_state's table,
- * and worker_feed() in worker.c is the one place where it moves.
+ * worker: one process that runs an application: a child, or one that a fork
+ * server has forked; its control socket (descriptor 3), its scoreboard page
+ * (5). Its life is worker_state's table, and worker_feed() in worker.c is the
+ * one place where it moves.
+ *
+ * While a fork server has been asked and has not answered, there is no process
+ * yet (pid 0). A forked one goes on only when it has been told to, so that one
+ * that comes too late does nothing.
  *
  * A worker belongs to its pool. changed() is called after every move; when it
  * has moved to DEAD nothing of it is left but the struct, which the pool may
@@ -27,16 +33,19 @@ struct worker_how {
 	const struct proc_spec *spec; /* descriptors 3 and 5 are filled in */
 	int boards_dir;               /* run/workers */
 	const char *generation;
-	json_t *first; /* a message to send at once, or NULL */
+	json_t *first;           /* a message to send at once, or NULL */
+	struct forkserver *from; /* NULL: start it directly */
 	int64_t start_timeout, stop_timeout; /* ms */
 };
 
 struct worker {
-	struct proc proc; /* first: the child's end comes by its address */
+	struct proc proc; /* first: its end comes by its address */
+	struct fork_order order;
+	struct worker_plan *plan; /* what to start; NULL: it has been */
 	struct watch control;
 	struct timer deadline, hung_up;
 	struct loop *loop;
-	pid_t pid;  /* stays when the process has gone */
+	pid_t pid;  /* stays when the process has gone; 0: never was */
 	int status; /* of the end, once DEAD */
 	enum worker_state state;
 	int64_t started, ready; /* clock_ms(); ready 0: never was */
@@ -55,8 +64,9 @@ struct worker {
 	struct worker *next;
 };
 
-/* Starts the child. The worker's callbacks and owner must be set. 0, or -1
- * with the reason and a worker that can be freed. */
+/* Starts the process. The worker's callbacks and owner must be set. 0, or -1
+ * with the reason and a worker that can be freed. What goes wrong later is
+ * said() as the worker's own `failed`. */
 int worker_start(
     struct worker *, const struct worker_how *, int64_t now, struct problem *);
 

@@ -22,7 +22,7 @@ NO_ACCEL = not os.path.exists(
     os.path.join(BUILDDIR, "adapters", "mamayo_accel.abi3.so"))
 
 STATUS = {"version": str, "supervisor": dict, "responders": list,
-          "apps": list}
+          "forkservers": list, "apps": list}
 PROCESS = {"pid": int, "since": int}
 APP = {"name": str, "mount": str, "directory": str, "state": str,
        "entry": str, "python": str, "generation": str,
@@ -30,6 +30,8 @@ APP = {"name": str, "mount": str, "directory": str, "state": str,
        "workers": list}
 WORKER = {"pid": int, "state": str, "requests": int, "since": int,
           "url": str}
+FORKSERVER = {"pid": int, "state": str, "python": str, "app": str,
+              "modules": int, "workers": int, "since": int}
 
 
 def shape(value, expected, what):
@@ -49,6 +51,8 @@ def status(account=m, code=0):
     shape(report, expected, "status")
     for responder in report["responders"]:
         shape(responder, PROCESS, "responder")
+    for forkserver in report["forkservers"]:
+        shape(forkserver, FORKSERVER, "fork server")
     for app in report["apps"]:
         accelerator = {"accelerator": type(app["accelerator"])}
         equal(accelerator["accelerator"] in (bool, type(None)), True)

@@ -525,6 +525,7 @@ static void
 clean(const char *run)
 {
 	ck_assert_int_eq(rmdir(below(run, "workers")), 0);
+	ck_assert_int_eq(rmdir(below(run, "preload")), 0);
 	ck_assert_int_eq(rmdir(run), 0);
 }
 
