@@ -226,7 +226,7 @@ class ForkServer:
         self.children = {}  # pidfd: (pid, id of the order)
         self.leaving = False
         self.kept = set()   # descriptors that belong to the application
-        self.library = mamayo_wsgi.library()
+        self.library = mamayo_wsgi.library(sys.path)
         self.marks = [[path, self.mark(path)] for path in self.library + [
             os.path.join(sys.prefix, "pyvenv.cfg")]]
         self.path = list(sys.path)

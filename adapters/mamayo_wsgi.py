@@ -219,6 +219,8 @@ class Worker:
         self.accelerator = None
         self.pure = "the setting accel is false"  # why there is none
         self.streams = (sys.stderr, sys.stdout)
+        self.path = list(sys.path)
+        self.newest = next(newest_modules())  # that is of no interest
         self.constants = {
             "wsgi.version": (1, 0),
             "wsgi.errors": sys.stderr,
@@ -231,8 +233,6 @@ class Worker:
 
     def start(self, options):
         """Imports the application, and tells how that went."""
-        before = set(sys.modules)
-        places = tuple(p + os.sep for p in library())
         if options.get("environ") == "1":
             self.constants = dict(self.hear_environ(), **self.constants)
         try:
@@ -250,21 +250,26 @@ class Worker:
         for number in (SIGHUP, SIGUSR1, SIGUSR2):
             signal(number, self.on_nothing)
         self.say(type="ready", entry=found, why=why, pure=self.pure)
-        if options.get("learn") == "1":
-            self.tell_imported(before, places)
 
-    def tell_imported(self, before, places):
+    def tell_imported(self):
         """Modules of the interpreter's own that the application has needed:
-        the next start may find them there (mamayo_fork)."""
-        names = []
-        for name, module in list(sys.modules.items()):
+        the next start may find them there (mamayo_fork). Those that have been
+        there before are not even looked at, for that would take memory."""
+        names, found = [], []
+        places = tuple(p + os.sep for p in library(self.path))
+        for name in newest_modules():
+            if name == self.newest:
+                break
+            names.append(name)
+        self.newest = names[0] if names else self.newest
+        for name in reversed(names):
             try:
-                if name not in before and module.__spec__.name == name and \
-                        module.__spec__.origin.startswith(places):
-                    names.append(name)
+                spec = sys.modules[name].__spec__
+                if spec.name == name and spec.origin.startswith(places):
+                    found.append(name)
             except Exception:
                 pass  # something that only looks like a module
-        text = " ".join(names)
+        text = " ".join(found)
         if len(text) > IMPORTED_MOST:
             text = text[:IMPORTED_MOST].rpartition(" ")[0]
         if text:
@@ -308,8 +313,11 @@ class Worker:
                 return
             except ConnectionError:
                 message = b""
-            if message.replace(b" ", b"") == b'{"type":"leave"}':
+            message = message.replace(b" ", b"")
+            if message == b'{"type":"leave"}':
                 self.leaving = True
+            if message == b'{"type":"tell"}':
+                self.tell_imported()
             if not message:
                 self.leaving = True
                 return
@@ -517,7 +525,15 @@ class Worker:
         return reference, detail
 
 
-def library():
+def newest_modules():
+    """Names of modules, the one that was imported last first."""
+    try:
+        return reversed(sys.modules)
+    except TypeError:  # before Python 3.8
+        return reversed(list(sys.modules))
+
+
+def library(path):
     """The directories of the interpreter's own modules, and of what was
     installed for it: nothing of an application."""
     site = sys.modules.get("site")
@@ -525,7 +541,7 @@ def library():
         sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix,
         getattr(site, "USER_BASE", None) or sys.prefix)})
     return [os.path.dirname(os.__file__)] + [
-        p for p in sys.path if p.startswith(own) and os.path.basename(p) in (
+        p for p in path if p.startswith(own) and os.path.basename(p) in (
             "site-packages", "dist-packages", "lib-dynload")]
 
 

@@ -923,6 +923,7 @@ forkservers_find(
 	f = forkservers_by_key(all, key);
 	if (f == NULL)
 		f = forkservers_make(all, need, key);
+	f->used = now;
 	if (f->state != FORKSERVER_AWAY)
 		is_changed =
 		    is_app ? f->stamp != need->stamp : forkserver_is_old(f);

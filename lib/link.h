@@ -14,8 +14,8 @@
  *   ready    entry, why, pure        imported; takes requests from now on.
  *            pure: why it does without the accelerator; "" if it does not,
  *            and then it knows "lend"
- *   imported modules                 that it needed, of the interpreter's own
- *            library: names with blanks between them
+ *   imported modules                 that it needs of the interpreter's own
+ *            library: names with blanks between them; answers `tell`
  *   failed   kind, text, detail      cannot be started; it exits with 3 next.
  *            kind: syntax module callable entry exception python; text: a
  *            sentence of advice; detail: the traceback
@@ -26,6 +26,7 @@
  *   go                               to a forked one: before this it does
  *                                    nothing
  *   environ  values {name: value}    before anything else, if it was announced
+ *   tell                             what have you imported so far?
  *   look                             receive once from the queue, nonblocking
  *   leave                            serve what is queued, then exit 0
  *   lend     number, mount, program, base, public, watch [[path, seconds,

@@ -31,6 +31,7 @@
 #define POOL_EAGER \
 	5 /* failures in a row that a changed file makes nothing of */
 #define POOL_EAGER_MS 5000 /* least time between two starts after these */
+#define POOL_LEARN_MS 1000 /* from a worker's being ready to asking it */
 #define POOL_ANSWERS  64   /* waiting requests answered per turn */
 #define POOL_SNDBUF   (4 * 1024 * 1024) /* asked for; the system lets less */
 
@@ -425,10 +426,7 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		p->app.name, p->max > 1 ? "multiprocess=1" : "multiprocess=0",
 		p->settings.debug ? "debug=1" : "debug=0",
 		p->settings.accel ? "accel=1" : "accel=0",
-		first != NULL ? "environ=1" : "environ=0",
-		from != NULL && *forkserver_key(from) != '\0' ? "learn=1"
-							      : "learn=0",
-		entry, NULL };
+		first != NULL ? "environ=1" : "environ=0", entry, NULL };
 	struct proc_spec spec = { .path = python->path,
 		.argv = argv,
 		.env = (const char *const *)env,
@@ -977,6 +975,21 @@ pool_shrink(struct pool *p, int64_t now)
 	if (longest != NULL)
 		worker_feed(longest, WORKER_ASKED, now);
 	return next;
+}
+
+void
+pool_learn(struct pool *p, int64_t now)
+{
+	struct worker *w;
+
+	if (p->preload == NULL || *p->preload == '\0')
+		return;
+	for (w = p->workers; w != NULL; w = w->next)
+		if (w->state == WORKER_READY && !w->is_heard &&
+		    now - w->ready >= POOL_LEARN_MS) {
+			w->is_heard = 1;
+			worker_tell(w, "tell");
+		}
 }
 
 void

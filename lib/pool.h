@@ -117,6 +117,10 @@ int pool_look(struct pool *, int64_t now);
  * (clock_ms()), 0 if there is no worker. */
 int64_t pool_shrink(struct pool *, int64_t now);
 
+/* Once a second: workers that have run for a moment are asked what they have
+ * imported. */
+void pool_learn(struct pool *, int64_t now);
+
 /* All workers are to finish and leave; no new ones are started. */
 void pool_drain(struct pool *, int64_t now);
 

@@ -1004,6 +1004,7 @@ supervisor_tick_due(struct timer *t, int64_t now)
 	for (p = s->pools; p != NULL; p = next) {
 		next = p->next;
 		(void)pool_shrink(p, now);
+		pool_learn(p, now);
 	}
 	supervisor_look_at_accepting(s, now);
 	supervisor_lend(s, now);

@@ -53,6 +53,7 @@ struct worker {
 	int board_fd, boards_dir;
 	char board_name[64];
 	struct board board; /* as last read */
+	int is_heard;       /* has been asked what it has imported */
 	uint64_t stuck;     /* counter of the request that it is ended for */
 	int64_t deaf_since; /* see pool; 0: it listens */
 	int can_accept;     /* it knows what to do with a socket ... */
