@@ -22,6 +22,7 @@
 
 PyObject *accel_words[WORDS];
 int accel_forked;
+static struct accelerator *the_one; /* whose sockets a fork must not hold */
 
 static const char *const word_texts[WORDS] = {
 	[WORD_APPLICATION] = "application",
@@ -40,6 +41,8 @@ static const char *const word_texts[WORDS] = {
 	[WORD_INPUT] = "wsgi.input",
 	[WORD_LEAVING] = "leaving",
 	[WORD_PID] = "pid",
+	[WORD_PLACES_CHANGED] = "places_changed",
+	[WORD_PLACES_LOST] = "places_lost",
 	[WORD_PUSH] = "push",
 	[WORD_REPORT] = "report",
 	[WORD_SEND] = "send",
@@ -47,6 +50,7 @@ static const char *const word_texts[WORDS] = {
 	[WORD_STREAMS] = "streams",
 	[WORD_TOOK] = "took",
 	[WORD_TRANSMIT] = "transmit",
+	[WORD_UNWANTED] = "unwanted",
 	[WORD_URL_SCHEME] = "wsgi.url_scheme",
 	[WORD_WRITE] = "write",
 };
@@ -122,10 +126,10 @@ accelerator_hear(struct accelerator *s)
 static int
 accelerator_wait(struct accelerator *s)
 {
-	struct epoll_event events[2];
+	struct epoll_event events[4];
 	int n;
 
-	Py_BEGIN_ALLOW_THREADS n = epoll_wait(s->waits, events, 2, -1);
+	Py_BEGIN_ALLOW_THREADS n = epoll_wait(s->waits, events, 4, -1);
 	Py_END_ALLOW_THREADS if (n == -1) return errno == EINTR
 	    ? PyErr_CheckSignals()
 	    : failed_call();
@@ -281,6 +285,8 @@ accelerator_turn(struct accelerator *s)
 	    (leaving && s->is_watching && accelerator_unwatch(s) == -1))
 		return -1;
 	took = accelerator_take(s);
+	if (took == 0 && s->is_watching)
+		took = accept_take(s);
 	if (took == -1)
 		return -1;
 	if (took == 1)
@@ -288,8 +294,10 @@ accelerator_turn(struct accelerator *s)
 			       accelerator_hear(s) == -1
 			   ? -1
 			   : 1;
-	if (!s->is_watching)
+	if (!s->is_watching) {
+		accept_leave(s);
 		return 0;
+	}
 	/* what came while Python did something rare is a reason not to sleep */
 	leaving = accelerator_is_leaving(s);
 	if (leaving == 0 && accelerator_wait(s) == -1)
@@ -352,6 +360,7 @@ accelerator_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	s->worker = worker;
 	s->waits = -1;
 	accel_forked = 0;
+	the_one = s;
 	if (accelerator_find(s) == -1 || environ_init(&s->environ) == -1 ||
 	    page_map(&s->page, SCOREBOARD) == -1)
 		return -1;
@@ -378,6 +387,9 @@ accelerator_dealloc(PyObject *self)
 
 	for (size_t i = 0; i < sizeof held / sizeof held[0]; i++)
 		Py_XDECREF(held[i]);
+	if (the_one == s)
+		the_one = NULL;
+	accept_release(s->accept);
 	environ_release(&s->environ);
 	page_unmap(&s->page);
 	if (s->waits > 0)
@@ -435,6 +447,10 @@ accelerator_serve(PyObject *self, PyObject *nothing)
 static PyMethodDef accelerator_methods[] = {
 	{ "serve", accelerator_serve, METH_NOARGS,
 	    "Until we are to leave and nothing is queued." },
+	{ "lend", accept_lend, METH_VARARGS,
+	    "Accept from this listening socket, too." },
+	{ "give_back", accept_return, METH_NOARGS,
+	    "Accept from none any more." },
 	{ NULL, NULL, 0, NULL },
 };
 
@@ -459,6 +475,8 @@ static void
 forked(void)
 {
 	accel_forked = 1;
+	if (the_one != NULL)
+		accept_forked(the_one->accept);
 }
 
 static int

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/params.h"
 #include "lib/scoreboard.h"
 #include "lib/wire.h"
 
@@ -49,6 +50,8 @@ enum word {
 	WORD_INPUT,
 	WORD_LEAVING,
 	WORD_PID,
+	WORD_PLACES_CHANGED,
+	WORD_PLACES_LOST,
 	WORD_PUSH,
 	WORD_REPORT,
 	WORD_SEND,
@@ -56,6 +59,7 @@ enum word {
 	WORD_STREAMS,
 	WORD_TOOK,
 	WORD_TRANSMIT,
+	WORD_UNWANTED,
 	WORD_URL_SCHEME,
 	WORD_WRITE,
 	WORDS
@@ -138,6 +142,45 @@ void page_busy(const struct page_words *, const struct wire_head *, int64_t now,
 void page_ended(
     const struct page_words *, int status, uint64_t length, int64_t taken);
 
+/* ----------------------------------------------------------------- accept --
+ * Listening sockets that we have been lent: we accept connections from them
+ * and answer those requests that are whole in their first ACCEPT_MOST bytes,
+ * usual, and for our application. Every other connection goes back to the
+ * responder, with the bytes that have been read.
+ */
+#define ACCEPT_SOCKETS 16
+#define ACCEPT_MOST    65536 /* LINK_BACK_MOST */
+
+struct lent_socket {
+	int listener, back;
+	char *mount, *program, *base;
+};
+
+struct accept {
+	struct lent_socket sockets[ACCEPT_SOCKETS];
+	size_t n;
+	uint64_t counter; /* of the requests that we took ourselves */
+	int64_t looked;   /* when we last asked whether all is ours */
+	struct params params;
+	size_t length;                        /* of what has been read */
+	unsigned char bytes[8 + ACCEPT_MOST]; /* room for a magic, and that */
+	unsigned char params_room[ACCEPT_MOST], body_room[ACCEPT_MOST];
+};
+
+struct accelerator;
+
+/* Takes one connection: 1; 0 if there is none now; -1. */
+int accept_take(struct accelerator *);
+/* Accepts no more. */
+void accept_leave(struct accelerator *);
+void accept_forked(struct accept *);
+void accept_release(struct accept *);
+
+/* Methods: lend(listener, back, mount, program, base) -> whether it waits
+ * there now (it takes both descriptors); give_back(). */
+PyObject *accept_lend(PyObject *self, PyObject *args);
+PyObject *accept_return(PyObject *self, PyObject *nothing);
+
 /* ------------------------------------------------------------ accelerator --
  * There is one in a process, and it lives as long.
  */
@@ -156,12 +199,13 @@ struct accelerator {
 	PyObject *empty;       /* b"" */
 	struct environ_maker environ;
 	struct page_words page;
-	int waits;          /* epoll, -1 until serve() */
-	int is_watching;    /* the queue can wake us */
-	int knows_scheme;   /* no setting says HTTPS or REQUEST_SCHEME */
-	int is_making_head; /* somebody is at it */
-	int64_t taken;      /* when the last request was taken */
-	int64_t heard;      /* when the control socket was last looked at */
+	struct accept *accept; /* NULL: nothing was ever lent */
+	int waits;             /* epoll, -1 until serve() */
+	int is_watching;       /* the queue can wake us */
+	int knows_scheme;      /* no setting says HTTPS or REQUEST_SCHEME */
+	int is_making_head;    /* somebody is at it */
+	int64_t taken;         /* when the last request was taken */
+	int64_t heard;         /* when the control socket was last looked at */
 	size_t head_length; /* of the answer at hand, without a record's head */
 	unsigned char head[RECORD_HEAD + RECORD_MOST];
 	unsigned char message[WIRE_MOST];

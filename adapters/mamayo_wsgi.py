@@ -218,6 +218,8 @@ class Worker:
         self.heard = 0         # when the control socket was last looked at
         self.accelerator = None
         self.pure = "the setting accel is false"  # why there is none
+        self.places = []       # whose change we look out for
+        self.public = ""       # what must not be there
         self.streams = (sys.stderr, sys.stdout)
         self.path = list(sys.path)
         self.newest = next(newest_modules())  # that is of no interest
@@ -308,19 +310,66 @@ class Worker:
         self.heard = clock()
         while True:
             try:
-                message = self.control.recv(LINK_MESSAGE_MOST, MSG_DONTWAIT)
+                message, ancillary, _, _ = self.control.recvmsg(
+                    LINK_MESSAGE_MOST, self.room,
+                    MSG_DONTWAIT | MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             except ConnectionError:
                 message = b""
-            message = message.replace(b" ", b"")
+            fds = descriptors(ancillary) if message else []
+            raw, message = message, message.replace(b" ", b"")
+            if len(fds) == 2 and message.startswith(b'{"type":"lend"'):
+                self.lend(raw, fds)
+                continue
+            for fd in fds:
+                close(fd)
             if message == b'{"type":"leave"}':
                 self.leaving = True
             if message == b'{"type":"tell"}':
                 self.tell_imported()
+            if message == b'{"type":"return"}' and self.accelerator:
+                self.accelerator.give_back()
             if not message:
                 self.leaving = True
                 return
+
+    # Sockets that we are lent: the accelerator accepts from them
+
+    def lend(self, message, fds):
+        import json
+        told = json.loads(message.decode("utf-8"))
+        self.places = told["watch"]
+        self.public = told["public"]
+        if self.accelerator.lend(fds[0], fds[1], told["mount"],
+                                 told["program"], told.get("base")):
+            self.say(type="lent")
+
+    def places_changed(self):
+        """May there be another application, or files to be served? Asked
+        once a second, while connections come."""
+        for path, seconds, nanoseconds, inode in self.places:
+            try:
+                found = os.stat(path)
+            except OSError:
+                found = None
+            if (found is None or found.st_ino != inode or found.st_mtime_ns
+                    != seconds * 1000000000 + nanoseconds):
+                self.places_lost()
+                return True
+        if os.path.lexists(self.public):
+            self.places_lost()
+            return True
+        return False
+
+    def places_lost(self):
+        """We have given the sockets back; perhaps we get them again."""
+        self.say(type="changed")
+
+    def unwanted(self):
+        """Apache is behind the sockets, which needs the responder."""
+        self.accelerator.give_back()
+        self.say(type="unwanted")
 
     def on_leave(self, signo, frame):
         self.leaving = True

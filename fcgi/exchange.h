@@ -42,6 +42,7 @@ struct queue {
 	int is_orphan; /* over with its supervisor: receive is kept, for what
 			  nobody has taken */
 	unsigned in_flight, most; /* handed over and waiting for room; limit */
+	unsigned workers;         /* that there may be: a part of the limit */
 	int64_t timeout, queue_timeout, start_timeout; /* ms */
 	struct exchange *full, **full_end; /* in order, waiting for room */
 	struct queue *next;

@@ -113,6 +113,21 @@ fates_may_wait(const struct fates *f, const struct fate_request *r)
 		   : (int64_t)first.queued <= r->queued;
 }
 
+unsigned
+fates_accepted(const struct fates *f, const char *generation)
+{
+	const struct fate_board *b;
+	unsigned n = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		b = &f->boards[i];
+		n += b->is_alive && b->board.word[BOARD_COUNTER] != 0 &&
+		     b->board.word[BOARD_RESPONDER] == 0 &&
+		     strcmp(b->generation, generation) == 0;
+	}
+	return n;
+}
+
 enum fate
 fates_of(const struct fates *f, const struct fate_request *r,
     const struct board **board)

@@ -50,6 +50,10 @@ void fates_release(struct fates *);
  * left out. */
 void fates_look(struct fates *, int run_fd, int64_t now);
 
+/* How many workers of that generation are busy with what they have accepted
+ * themselves. */
+unsigned fates_accepted(const struct fates *, const char *generation);
+
 /* *board: its page if FATE_RUNNING or FATE_DEAD, until the next look. */
 enum fate fates_of(const struct fates *, const struct fate_request *,
     const struct board **board);

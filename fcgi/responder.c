@@ -88,6 +88,9 @@ struct responder {
 static void responder_consider(struct responder *, struct exchange *, int64_t);
 static void responder_hear(struct responder *, int64_t);
 static void responder_reach(struct responder *, int64_t);
+static void responder_pause(struct responder *, int64_t);
+static int responder_accept(struct responder *, int, int64_t);
+static void responder_look_at_sockets(struct responder *, int64_t);
 
 /* ------------------------------------------------------ the supervisor -- */
 
@@ -207,27 +210,35 @@ responder_lend(struct responder *r)
 
 /* Workers wait at our sockets: from now on we wait behind them. */
 static void
-responder_line_up(struct responder *r)
+responder_line_up(struct responder *r, int64_t now)
 {
 	struct listener *l;
 
-	for (size_t i = 0; i < r->nlisteners; i++) {
+	for (size_t i = 0; i < r->nlisteners && !r->is_leaving; i++) {
 		l = &r->listener[i];
-		if (l->line != -1) {
+		if (l->line != -1)
 			listen_line_again(l->line, l->fd);
-			continue;
-		}
-		if ((l->line = listen_line(l->fd)) == -1)
-			continue;
-		if (l->watch.at == 0) {
+		else if ((l->line = listen_line(l->fd)) != -1) {
+			if (l->watch.at != 0)
+				loop_unwatch(r->loop, &l->watch);
 			l->watch.fd = l->line;
-			continue;
+			if (!r->is_paused &&
+			    loop_watch(r->loop, &l->watch) == -1)
+				responder_pause(r, now);
 		}
-		loop_unwatch(r->loop, &l->watch);
-		l->watch.fd = l->line;
-		if (loop_watch(r->loop, &l->watch) == -1)
-			r->is_paused = 1; /* it is tried again */
 	}
+	responder_look_at_sockets(r, now);
+}
+
+/* Is there a connection that nobody comes for? A worker that was woken for it
+ * may have died. */
+static void
+responder_look_at_sockets(struct responder *r, int64_t now)
+{
+	for (size_t i = 0; i < r->nlisteners; i++)
+		if (r->listener[i].line != -1 && !r->is_paused &&
+		    !r->is_leaving)
+			(void)responder_accept(r, r->listener[i].fd, now);
 }
 
 static void
@@ -471,20 +482,27 @@ responder_lent(struct responder *r, struct conn *c, int64_t now)
 }
 
 /* Is the app's queue as full as it may be? Direct answers that are over may
- * still be counted. */
+ * still be counted, and what workers have accepted themselves is not. */
 static int
 responder_is_full(struct responder *r, struct queue *q, int64_t now)
 {
 	struct exchange *ex;
-	unsigned over = 0;
+	unsigned over = 0, accepted = 0;
 
-	if (q->in_flight < q->most)
+	if (q->in_flight + q->workers < q->most)
+		return 0;
+	if (r->listener[0].line != -1) {
+		fates_look(&r->rules.fates, r->rules.spool_dir, now);
+		accepted = fates_accepted(&r->rules.fates, q->generation);
+	}
+	if (q->in_flight + accepted < q->most)
 		return 0;
 	responder_sweep(r, now);
-	for (ex = r->exchanges; ex != NULL && q->in_flight - over >= q->most;
+	for (ex = r->exchanges;
+	     ex != NULL && q->in_flight + accepted - over >= q->most;
 	     ex = ex->next)
 		over += ex->queue == q && exchange_seems_over(ex, now);
-	return q->in_flight - over >= q->most;
+	return q->in_flight + accepted - over >= q->most;
 }
 
 /* Hands over, or says that there is no room yet. May free ex. */
@@ -890,8 +908,8 @@ responder_learn(struct queue *q, const json_t *message)
 {
 	q->is_ready = link_true(message, "ready");
 	q->crashes = link_int(message, "crashes");
-	q->most =
-	    (unsigned)(link_int(message, "queue") + link_int(message, "max"));
+	q->workers = (unsigned)link_int(message, "max");
+	q->most = (unsigned)link_int(message, "queue") + q->workers;
 	q->timeout = responder_seconds(message, "timeout");
 	q->queue_timeout = responder_seconds(message, "queue_timeout");
 	q->start_timeout = responder_seconds(message, "start_timeout");
@@ -978,7 +996,7 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 	if (strcmp(type, "routes") == 0)
 		responder_take_routes(r, message, now);
 	else if (strcmp(type, "lent") == 0)
-		responder_line_up(r);
+		responder_line_up(r, now);
 	else if (strcmp(type, "queue") == 0 && nfds == 2) {
 		responder_take_queue(r, message, fds, now);
 		return;
@@ -989,6 +1007,7 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 			if (!q->is_over &&
 			    strcmp(q->name, link_string(message, "name")) == 0)
 				responder_learn(q, message);
+		responder_look_at_sockets(r, now);
 	} else if (strcmp(type, "gone") == 0) {
 		for (q = r->queues; q != NULL; q = q->next)
 			if (!q->is_over &&

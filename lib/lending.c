@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,6 +108,21 @@ lending_look(struct lending *g, char *const *paths, size_t n)
 		g->nplaces++;
 	}
 	return 1;
+}
+
+int
+lending_is_stranded(struct lending *g)
+{
+	struct pollfd polled = { .events = POLLIN };
+	const struct lent *l;
+
+	for (l = g->sockets; l != NULL; l = l->next) {
+		polled.fd = l->listener;
+		if (poll(&polled, 1, 0) == 1)
+			break;
+	}
+	g->waiting = l != NULL ? g->waiting + 1 : 0;
+	return g->waiting >= 2;
 }
 
 static json_t *

@@ -43,6 +43,7 @@ struct lending {
 	uint64_t number;
 	struct lending_place *places; /* as they were looked at */
 	size_t nplaces;
+	int waiting; /* looks in a row that found a connection */
 };
 
 void lending_release(struct lending *);
@@ -58,6 +59,10 @@ int lending_drop(struct lending *, const void *owner);
  * a further change will show, 0 if it is to be tried again later.
  */
 int lending_look(struct lending *, char *const *paths, size_t n);
+
+/* Waits a connection at one of them, for the second look in a row? Whoever was
+ * woken for it has not come, then. */
+int lending_is_stranded(struct lending *);
 
 /* Gives every socket to a worker that can accept and has none, or takes them
  * back. What the worker does then it tells by itself ("lent", "returned"). */

@@ -22,6 +22,8 @@
  *   lent                             it waits at the sockets now
  *   changed                          a place of "watch" has changed: it has
  *                                    returned the sockets
+ *   unwanted                         Apache is behind them: it has returned
+ *                                    them, and nobody should have them
  * supervisor -> worker
  *   go                               to a forked one: before this it does
  *                                    nothing

@@ -23,6 +23,13 @@ params_release(struct params *p)
 	params_init(p);
 }
 
+void
+params_clear(struct params *p)
+{
+	p->n = 0;
+	p->length = 0;
+}
+
 /* Room for one more pair of that many bytes. The old text stays as it is
  * until the copy is there; `was` is to be freed when nothing borrows it. */
 static int

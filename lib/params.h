@@ -39,6 +39,8 @@ struct params {
 
 void params_init(struct params *);
 void params_release(struct params *);
+/* Empty again; its memory stays for the next request. */
+void params_clear(struct params *);
 
 enum params_result params_add(
     struct params *, const void *name, size_t, const void *value, size_t);

@@ -585,6 +585,9 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 	else if (strcmp(type, "changed") == 0) {
 		w->has_sockets = 0;
 		p->host->places_changed(p->host, now);
+	} else if (strcmp(type, "unwanted") == 0) {
+		w->has_sockets = 0;
+		p->host->unwanted(p->host, now);
 	} else if (strcmp(type, "ready") == 0) {
 		w->can_accept = json_object_get(message, "pure") != NULL &&
 				*link_string(message, "pure") == '\0';
@@ -738,8 +741,7 @@ pool_hopeless(struct pool *p, const struct worker *w, int64_t now)
 		    NULL, -1, now);
 }
 
-/* Asks the idle ones to look into the queue. */
-static void
+void
 pool_nudge(struct pool *p)
 {
 	struct worker *w;
@@ -906,11 +908,11 @@ pool_deaf(struct pool *p, struct worker *w, int64_t now)
  * last one.
  */
 static int
-pool_needs_more(const struct pool *p, int busy)
+pool_needs_more(const struct pool *p, unsigned claimed)
 {
 	return p->waiting >= POOL_WAIT_LOOKS ||
 	       (p->waiting >= POOL_GROW_LOOKS &&
-		   p->host->claims(p->host, p) > (unsigned)busy);
+		   p->host->claims(p->host, p) > claimed);
 }
 
 int
@@ -918,12 +920,14 @@ pool_look(struct pool *p, int64_t now)
 {
 	struct worker *w, *next;
 	int busy = 0, idle = 0, is_waiting = pool_has_waiting(p);
+	unsigned claimed = 0;
 
 	for (w = p->workers; w != NULL; w = next) {
 		next = w->next;
 		worker_look_at_board(w);
 		if (worker_is_busy(w)) {
 			busy++;
+			claimed += worker_is_claimed(w);
 			w->deaf_since = 0;
 			if (pool_is_stuck(p, w, now))
 				pool_stuck(p, w, now);
@@ -938,7 +942,7 @@ pool_look(struct pool *p, int64_t now)
 	p->stranded = is_waiting && idle > 0 ? p->stranded + 1 : 0;
 	if (p->stranded >= POOL_STRANDED_LOOKS)
 		pool_nudge(p);
-	if (pool_needs_more(p, busy) &&
+	if (pool_needs_more(p, claimed) &&
 	    (pool_ready_workers(p) > 0 || p->is_draining) &&
 	    pool_starting_workers(p) == 0 && p->nworkers < p->max &&
 	    pool_may_retry(p, now) && p->host->may_grow(p->host, p)) {
@@ -1061,10 +1065,11 @@ pool_describe_worker(struct worker *w, int64_t now)
 	if (w->state != WORKER_READY || since == 0)
 		since = (uint64_t)w->started;
 	log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
-	return json_pack("{s:I, s:s, s:I, s:I, s:s}", "pid", (json_int_t)w->pid,
-	    "state", worker_shown(w), "requests",
+	return json_pack("{s:I, s:s, s:I, s:I, s:s, s:b}", "pid",
+	    (json_int_t)w->pid, "state", worker_shown(w), "requests",
 	    (json_int_t)w->board.word[BOARD_REQUESTS], "since",
-	    pool_wall(since, now), "url", worker_is_busy(w) ? url : "");
+	    pool_wall(since, now), "url", worker_is_busy(w) ? url : "",
+	    "accepting", w->has_sockets);
 }
 
 json_t *
@@ -1073,18 +1078,18 @@ pool_describe(struct pool *p, int64_t now)
 	json_t *workers = json_array();
 	uint64_t requests = p->requests;
 	struct worker *w;
-	int busy = 0;
-	unsigned queued = 0, claims = p->host->claims(p->host, p);
+	unsigned queued = 0, claimed = 0;
+	unsigned claims = p->host->claims(p->host, p);
 
 	for (w = p->workers; w != NULL; w = w->next) {
 		if (w->pid == 0)
 			continue; /* ordered from a fork server */
 		json_array_append_new(workers, pool_describe_worker(w, now));
 		requests += w->board.word[BOARD_REQUESTS];
-		busy += worker_is_busy(w);
+		claimed += worker_is_claimed(w);
 	}
 	if (pool_has_waiting(p))
-		queued = claims > (unsigned)busy ? claims - (unsigned)busy : 1;
+		queued = claims > claimed ? claims - claimed : 1;
 	return json_pack(
 	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:I, s:i, s:o}",
 	    "type", "app", "name", p->app.name, "mount",

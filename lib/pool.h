@@ -59,6 +59,7 @@ struct pool_host {
 	 * there may be another app. */
 	void (*lent)(struct pool_host *, int64_t now);
 	void (*places_changed)(struct pool_host *, int64_t now);
+	void (*unwanted)(struct pool_host *, int64_t now);
 	/* A worker has become ready, or the last ready one has gone; or the
 	 * pool is empty now. */
 	void (*changed)(struct pool_host *, struct pool *, int64_t now);
@@ -112,6 +113,9 @@ void pool_found(struct pool *, const struct app *);
 /* Requests may be in flight: looks at boards and queue. Returns 1 while there
  * is reason to look again in POOL_LOOK_MS. */
 int pool_look(struct pool *, int64_t now);
+
+/* Asks the idle ones to look into the queue and at their sockets. */
+void pool_nudge(struct pool *);
 
 /* Lets workers go that have been idle for too long. Returns when to ask again
  * (clock_ms()), 0 if there is no worker. */

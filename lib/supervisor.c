@@ -509,6 +509,28 @@ supervisor_places_changed(struct pool_host *host, int64_t now)
 	(void)loop_timer(s->loop, &s->again, now); /* not within a worker's */
 }
 
+/* Everybody who waits at the sockets is to look: a wake-up was given to one
+ * who does not come, or who has died. */
+static void
+supervisor_nudge(struct supervisor *s)
+{
+	struct pool *p;
+
+	for (p = s->pools; p != NULL; p = p->next)
+		pool_nudge(p);
+	supervisor_broadcast(s, json_pack("{s:s}", "type", "lent"));
+}
+
+/* The web server behind the sockets is one that needs responders. */
+static void
+supervisor_unwanted(struct pool_host *host, int64_t now)
+{
+	struct supervisor *s = (struct supervisor *)host;
+
+	lending_release(&s->lending);
+	supervisor_lend(s, now); /* which takes back what the others have */
+}
+
 /* Workers that accept connections have requests that no responder tells us
  * of. */
 static void
@@ -516,14 +538,18 @@ supervisor_look_at_accepting(struct supervisor *s, int64_t now)
 {
 	struct pool *p;
 	struct worker *w;
+	int is_accepting = 0;
 
 	for (p = s->pools; p != NULL; p = p->next) {
 		for (w = p->workers; w != NULL; w = w->next)
 			if (w->has_sockets)
 				break;
+		is_accepting |= w != NULL;
 		if (w != NULL && pool_look(p, now))
 			supervisor_look_soon(s, now);
 	}
+	if (is_accepting && lending_is_stranded(&s->lending))
+		supervisor_nudge(s);
 }
 
 /* ---------------------------------------------------------------- peers -- */
@@ -1047,6 +1073,7 @@ supervisor_serve(struct supervisor *s)
 	s->host.changed = supervisor_changed;
 	s->host.lent = supervisor_lent;
 	s->host.places_changed = supervisor_places_changed;
+	s->host.unwanted = supervisor_unwanted;
 	s->since = s->without_workers = now;
 	s->listener = (struct watch){ .fd = s->lease.listener,
 		.want = POLLIN,

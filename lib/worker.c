@@ -220,6 +220,12 @@ worker_is_busy(const struct worker *w)
 	return w->board.word[BOARD_COUNTER] != 0;
 }
 
+int
+worker_is_claimed(const struct worker *w)
+{
+	return worker_is_busy(w) && w->board.word[BOARD_RESPONDER] != 0;
+}
+
 /* Takes one message. Returns 0 when there is nothing more to take now. */
 static int
 worker_take(struct worker *w, int64_t now)

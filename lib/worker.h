@@ -79,6 +79,8 @@ void worker_look_at_board(struct worker *);
 
 /* Is a request in its hands (by the board that was read last)? */
 int worker_is_busy(const struct worker *);
+/* And one that a responder has handed over? */
+int worker_is_claimed(const struct worker *);
 
 /* A message on the control socket; never waits. */
 void worker_tell(struct worker *, const char *type);
