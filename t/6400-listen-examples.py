@@ -9,6 +9,7 @@ import stat
 import sys
 
 import servers
+import through
 from harness import PROGRAM, equal, run, test, within
 from mamayo import Mamayo
 
@@ -82,6 +83,22 @@ def _():
     p.terminate()
     equal(p.wait(20), 0)
     equal(os.path.exists(m.socket), False)
+
+
+@test("lighttpd-listen.conf: lighttpd in front of it")
+def _():
+    m = Mamayo(workers={"max": 2})
+    for name in ("blog", "blogger", "tools/wiki"):
+        m.app(name)
+    m.listen()
+    s = servers.LighttpdListen(m).start()
+    for path, script, info in through.URLS:
+        got = through.data(s.get(path))
+        equal((got["script_name"], got["path_info"]), (script, info), path)
+    got = through.data(s.get("/blog/body", "POST", b"x" * 5000))
+    equal(got["length"], 5000)
+    equal(s.curl("-u", "a:b", "/blog/auth"), b"Basic YTpi")
+    s.stop()
 
 
 @test("examples/README speaks of every file, and of no other")

@@ -183,7 +183,7 @@ class Lighttpd(Server):
         Server.__init__(self, m)
         self.most = most
 
-    def argv(self):
+    def config(self):
         replaced = {
             "/srv/mamayo/mamayo.fcgi": self.program(),
             '"/srv/mamayo"': '"%s"' % self.m.root,
@@ -192,7 +192,10 @@ class Lighttpd(Server):
         if self.most != 1:  # all at once, when it starts
             replaced['"min-procs" => 0'] = '"min-procs" => %d' % self.most
             replaced['"max-procs" => 1'] = '"max-procs" => %d' % self.most
-        self.write("mamayo.conf", example("lighttpd.conf", replaced))
+        return example("lighttpd.conf", replaced)
+
+    def argv(self):
+        self.write("mamayo.conf", self.config())
         main = self.write("lighttpd.conf", """\
 server.document-root = "%(dir)s/www"
 server.bind = "127.0.0.1"
@@ -205,6 +208,14 @@ include "%(dir)s/mamayo.conf"
 
     def sockets(self):
         return [n for n in os.listdir(self.dir) if n.startswith("mamayo.sock")]
+
+
+class LighttpdListen(Lighttpd):
+    """In front of mamayo listen."""
+
+    def config(self):
+        return example("lighttpd-listen.conf", {
+            "/srv/alice/mamayo.sock": self.m.socket})
 
 
 class Apache(Server):
