@@ -26,7 +26,8 @@ def _():
     equal((status, err), (0, ""))
     assert "./bootstrap serve [PORT]" in out, out
     for arguments in (["nonsense"], ["serve", "x"], ["serve", "1", "2"],
-                      ["check", "--nonsense"]):
+                      ["check", "--nonsense"], ["bench", "--nonsense"],
+                      ["bench", "--full", "2"]):
         status, out, err = tree.run(*arguments)
         equal((status, out), (2, ""), " ".join(arguments))
         assert err.startswith("usage: "), err
