@@ -8,14 +8,13 @@ load, fails, and has no number.
 import collections
 import os
 import resource
-import signal
 import socket
 import statistics
 import subprocess
 import time
 
 import measure
-from measure import BODY, MIB, TICK, Failure, within
+from measure import BODY, MIB, TICK, Failure
 from stacks import ENTRIES, LARGE, PYTHON, STACKS, Site, many
 
 FEW = 20        # apps
@@ -389,14 +388,17 @@ class Cold(Scenario):
                     bench.failed(self, row, why)
                 else:
                     good.append(row)
-            self.alternate(bench, good, lambda row: {
-                "ms": self.measure(row, stacks[row.shared])})
+            self.alternate(bench, good, lambda row: self.sample(
+                row, stacks[row.shared]))
         finally:
             for stack in stacks.values():
                 stack.remove()
 
     def begin(self, row, stack):
         self.measure(row, stack)
+
+    def sample(self, row, stack):
+        return {"ms": self.measure(row, stack)}
 
     def measure(self, row, stack):
         raise NotImplementedError
@@ -436,6 +438,7 @@ class Nothing(Cold):
 class NoWorker(Cold):
     """With everything up, but no worker; so a fork server, where mamayo has
     one, has done its part."""
+    columns = Cold.columns + (("forkservers", "fork servers"),)
 
     def rounds(self, options):
         return options.rounds * 2
@@ -445,18 +448,21 @@ class NoWorker(Cold):
         measure.expect(stack.port, stack.url(), BODY)
         self.measure(row, stack)
 
+    def sample(self, row, stack):
+        return {"ms": self.measure(row, stack),
+                "forkservers": list(stack.roles().values()).count(
+                    "forkserver")}
+
     def measure(self, row, stack):
-        for pid in stack.workers():
-            os.kill(pid, signal.SIGTERM)
-        within(20, lambda: not stack.workers(), "the end of workers")
-        stack.quiet()
+        stack.end_workers()
         return milliseconds(
             lambda: measure.expect(stack.port, stack.url(), BODY))
 
 
 class Memory(Scenario):
-    """After some requests, of everything but the web server, in MiB; what is
-    shared is divided by its users. One stack at a time."""
+    """Of everything but the web server, in MiB, after some requests to workers
+    that have come back; what is shared is divided by its users. One stack at a
+    time."""
     columns = (("memory", "MiB"), ("processes", "processes"),
                ("web", "web server"))
 
@@ -470,6 +476,7 @@ class Memory(Scenario):
         stack = bench.stack(row)
         try:
             stack.start()
+            stack.settle()
             for turn in range(20 * row.site.workers):
                 for prefix in row.site.prefixes():
                     measure.expect(stack.port, prefix + "/hello", BODY)
@@ -522,6 +529,7 @@ def hello_lighttpd():
         Row("lighttpd/mamayo", Site(names=many(FEW), visited=1, workers=2)),
         Row("lighttpd/uwsgi", Site(workers=2)),
         Row("lighttpd/uwsgi-thunder", Site(workers=2)),
+        Row("lighttpd/uwsgi-protocol", Site(workers=2), full=True),
         Row("lighttpd/cgi", Site(names=["cgi"]), full=True),
         Row("lighttpd/limit", Site(workers=2), full=True),
         Row("lighttpd/static", full=True),
@@ -549,6 +557,7 @@ def hello_one_client():
         Row("lighttpd/mamayo-listen", Site(workers=4), full=True),
         Row("lighttpd/uwsgi", Site(workers=4)),
         Row("lighttpd/uwsgi-thunder", Site(workers=4)),
+        Row("lighttpd/uwsgi-protocol", Site(workers=4), full=True),
         Row("lighttpd/limit", Site(workers=4), full=True),
     ]
     return Load(
@@ -582,6 +591,7 @@ def hello_apache():
     rows = [
         Row("apache/mamayo", four),
         Row("apache/uwsgi", four),
+        Row("apache/uwsgi-alias", four, full=True),
         Row("apache/mod_wsgi", four, full=True),
         Row("apache/passenger", four, full=True),
         Row("apache/limit", four, full=True),
@@ -590,7 +600,11 @@ def hello_apache():
     return Load(
         "hello-apache", "hello, Apache, 8 clients, 4 workers", 8, rows, [
             Ratio("apache/mamayo", ["apache/uwsgi"],
-                  "hello, mod_fcgid, 8 clients", "cpu", 1.0)])
+                  "hello, mod_fcgid by .htaccess, 8 clients", "cpu", 1.0),
+            Ratio("apache/mamayo", ["apache/uwsgi-alias"],
+                  "the same, but uWSGI in Apache's configuration", "cpu",
+                  1.0),
+        ])
 
 
 def framework(app):

@@ -245,6 +245,10 @@ class Stack:
     def warm(self):
         pass
 
+    def settle(self):
+        """Until it is as it will be after a while."""
+        self.quiet()
+
     def check(self):
         """Byte for byte, and where the server says that the application
         is."""
@@ -422,6 +426,16 @@ FcgidInitialEnv MAMAYO_TEST %(dir)s
 Include %(shipped)s
 %(text)s""" % {"dir": self.dir, "shipped": shipped, "text": text}, override)
 
+    @staticmethod
+    def alias(program):
+        return """\
+Alias / %s/
+<Directory %s>
+	Options +ExecCGI
+	SetHandler fcgid-script
+</Directory>
+""" % (program, os.path.dirname(program))
+
 
 # -- mamayo ----------------------------------------------------------------
 
@@ -481,9 +495,31 @@ class Mamayo(Stack):
                >= self.site.min_workers * self.site.visited,
                "the workers of mamayo")
 
-    def fork_server(self):
-        """Whether there is one, as far as `mamayo status` tells."""
-        return any("fork" in role for role in self.roles().values())
+
+    def end_workers(self):
+        """They come back with the next request, or as many as must be; from
+        a fork server, where there is one."""
+        self.quiet()
+        within(20, lambda: not any(
+            f.get("state") == "starting"
+            for f in self.status().get("forkservers", ())),
+            "the fork servers of mamayo")
+        old = set(self.workers())
+        for pid in old:
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+        within(20, lambda: not old & set(self.workers()),
+               "the end of mamayo's workers")
+        self.quiet()
+
+    def settle(self):
+        self.end_workers()
+        for prefix in self.site.prefixes():
+            self.first_answer(prefix)
+        self.warm()
+        self.quiet()
 
 
 class LighttpdMamayo(Lighttpd, Mamayo):
@@ -572,6 +608,19 @@ class LighttpdUwsgiThunder(Thunder, LighttpdUwsgi):
     pass
 
 
+class LighttpdUwsgiProtocol(LighttpdUwsgi):
+    """The protocol of uWSGI's own."""
+    protocol = "--socket"
+
+    def start_web(self):
+        self.lighttpd("""\
+server.modules += ( "mod_scgi" )
+scgi.protocol = "uwsgi"
+scgi.server = ( "/" => (( "socket" => "%s", "check-local" => "disable",
+	"fix-root-scriptname" => "enable" )) )
+""" % self.sock("ROOT"))
+
+
 class NginxUwsgi(Nginx, Uwsgi):
     """The protocol of uWSGI's own."""
     needs = Nginx.needs + Uwsgi.needs
@@ -598,24 +647,36 @@ class NginxUwsgiFastcgiThunder(Thunder, NginxUwsgiFastcgi):
     pass
 
 
-class ApacheUwsgi(Fcgid):
-    """A child of mod_fcgid, of one worker each."""
+class ApacheUwsgiAlias(Fcgid):
+    """A child of mod_fcgid, of one worker each, as an administrator has
+    it."""
     needs = Fcgid.needs + Uwsgi.needs
 
-    def start_web(self):
+    def script(self, name):
         self.lay_out("apps")
-        run = self.write("apps/ROOT/run.fcgi", """\
+        return self.write(name, """\
 #!/bin/sh
 exec uwsgi --plugin python3 --protocol fastcgi --need-app --disable-logging \\
     --die-on-term --pythonpath %s --module %s
 """ % (self.path("apps/ROOT"), ENTRIES[self.site.app]), 0o755)
-        self.fcgid("""\
-Alias / %s/
-<Directory %s>
-	Options +ExecCGI
-	SetHandler fcgid-script
-</Directory>
-""" % (run, os.path.dirname(run)))
+
+    def start_web(self):
+        self.fcgid(self.alias(self.script("bin/run.fcgi")))
+
+
+class ApacheUwsgi(ApacheUwsgiAlias):
+    """The same as a user has it, with a file and an .htaccess, as mamayo."""
+
+    def start_web(self):
+        self.script("www/run.fcgi")
+        self.write("www/.htaccess", """\
+Options +ExecCGI
+AddHandler fcgid-script .fcgi
+RewriteEngine On
+RewriteCond %{REQUEST_FILENAME} !-f
+RewriteRule ^(.*)$ run.fcgi/$1 [QSA,L]
+""")
+        self.fcgid(override="All")
 
 
 class NginxGunicorn(Nginx):
@@ -754,13 +815,7 @@ class ApacheLimit(Fcgid, Limit):
     def start_web(self):
         run = self.write("bin/run.fcgi",
                          "#!/bin/sh\nexec %s 1\n" % self.limit(), 0o755)
-        self.fcgid("""\
-Alias / %s/
-<Directory %s>
-	Options +ExecCGI
-	SetHandler fcgid-script
-</Directory>
-""" % (run, os.path.dirname(run)))
+        self.fcgid(self.alias(run))
 
 
 class Static:
@@ -791,6 +846,7 @@ STACKS = {
     "lighttpd/mamayo-listen": LighttpdListen,
     "lighttpd/uwsgi": LighttpdUwsgi,
     "lighttpd/uwsgi-thunder": LighttpdUwsgiThunder,
+    "lighttpd/uwsgi-protocol": LighttpdUwsgiProtocol,
     "lighttpd/cgi": LighttpdCgi,
     "lighttpd/limit": LighttpdLimit,
     "lighttpd/static": LighttpdStatic,
@@ -804,6 +860,7 @@ STACKS = {
     "nginx/static": NginxStatic,
     "apache/mamayo": ApacheMamayo,
     "apache/uwsgi": ApacheUwsgi,
+    "apache/uwsgi-alias": ApacheUwsgiAlias,
     "apache/mod_wsgi": ApacheModWsgi,
     "apache/passenger": ApachePassenger,
     "apache/limit": ApacheLimit,
