@@ -58,7 +58,7 @@ class Bench:
     def __init__(self, place, options):
         self.place, self.options = place, options
         self.results, self.failures, self.skipped = {}, [], []
-        self.took = {}
+        self.took, self.rows = {}, {}
 
     def stack(self, row):
         return STACKS[row.stack](self.place, row.site)
@@ -110,6 +110,7 @@ class Bench:
             if not rows:
                 continue
             self.results[scenario.name] = {}
+            self.rows[scenario.name] = [row.label for row in rows]
             begin = time.monotonic()
             say("%s: %s" % (scenario.name, scenario.title))
             scenario.run(self, rows)
@@ -151,6 +152,8 @@ class Bench:
             if scenario.name not in self.results:
                 continue
             for target in scenario.targets:
+                if target.row not in self.rows[scenario.name]:
+                    continue
                 v = target.judge(self.results[scenario.name])
                 print("%-60s%10s%10s  %s" % (
                     "%s, %s" % (target.work, target.what),

@@ -112,6 +112,21 @@ def expect(port, path, expected, **how):
             path, status, len(body), body[:200]))
 
 
+def visit(port, paths):
+    """One after the other, on one connection."""
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        for path in paths:
+            c.request("GET", path)
+            r = c.getresponse()
+            if (r.status, r.read()) != (200, BODY):
+                raise Failure("%s answers %d" % (path, r.status))
+    except (OSError, http.client.HTTPException) as why:
+        raise Failure("%s: %r" % (path, why))
+    finally:
+        c.close()
+
+
 def expect_large(port, path, size):
     """An answer too large to compare at once: BLOCK, over and over."""
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -185,6 +200,4 @@ def wrk(script, url, clients, seconds, post=0, apps=0, meanwhile=None):
     if any(got[what] for what in WRONG):
         raise Failure("under load, errors: " + ", ".join(
             "%s %d" % (what, got[what]) for what in WRONG if got[what]))
-    if got["bytes"] == 0:
-        raise Failure("under load, no answer at all")
     return got
