@@ -733,7 +733,7 @@ class ApachePassenger(Apache):
 PassengerRoot %(root)s
 PassengerDefaultRuby /usr/bin/ruby
 PassengerPython %(python)s
-PassengerInstanceRegistryDir %(dir)s/run
+PassengerInstanceRegistryDir %(dir)s
 PassengerLogFile %(dir)s/error.log
 PassengerDisableSecurityUpdateCheck on
 PassengerDisableAnonymousTelemetry on
