@@ -516,6 +516,45 @@ START_TEST(test_writing_all_says_what_went_wrong)
 }
 END_TEST
 
+START_TEST(test_what_a_peer_has_not_read_is_known)
+{
+	int pair[2];
+	char byte[2];
+
+	ck_assert_int_eq(fd_has_unsent(-1), 0);
+	ck_assert_int_eq(fd_pair_stream(pair), 0);
+	ck_assert_int_eq(fd_has_unsent(pair[0]), 0);
+	ck_assert_int_eq(write(pair[0], "xy", 2), 2);
+#if defined(HAVE_LINUX_SOCKIOS_H) && !defined(MAMAYO_PLAIN)
+	ck_assert_int_eq(fd_has_unsent(pair[0]), 1);
+	ck_assert_int_eq(read(pair[1], byte, 1), 1);
+	ck_assert_int_eq(fd_has_unsent(pair[0]), 1);
+#else
+	ck_assert_int_eq(fd_has_unsent(pair[0]), 0);
+#endif
+	ck_assert_int_eq(fd_has_unsent(pair[1]), 0);
+	ck_assert_int_gt(read(pair[1], byte, 2), 0);
+	ck_assert_int_eq(fd_has_unsent(pair[0]), 0);
+	fd_close(&pair[1]);
+	ck_assert_int_eq(fd_has_unsent(pair[0]), 0);
+	fd_close(&pair[0]);
+}
+END_TEST
+
+START_TEST(test_only_a_socket_has_a_peer_that_has_not_read)
+{
+	int pipes[2], fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	ck_assert_int_eq(fd_pipe(pipes), 0);
+	ck_assert_int_eq(write(pipes[1], "x", 1), 1);
+	ck_assert_int_eq(fd_has_unsent(pipes[1]), 0);
+	ck_assert_int_eq(fd_has_unsent(fd), 0);
+	fd_close(&pipes[0]);
+	fd_close(&pipes[1]);
+	fd_close(&fd);
+}
+END_TEST
+
 SUITE("fd", test_closing_forgets_and_keeps_errno,
     test_flags_are_set_and_others_kept,
     test_pairs_and_pipes_are_close_on_exec_from_birth,
@@ -534,4 +573,6 @@ SUITE("fd", test_closing_forgets_and_keeps_errno,
     test_an_unnamed_file_needs_a_directory,
     test_randomness_fills_everything_and_never_repeats,
     test_writing_all_outlasts_a_full_pipe,
-    test_writing_all_says_what_went_wrong);
+    test_writing_all_says_what_went_wrong,
+    test_what_a_peer_has_not_read_is_known,
+    test_only_a_socket_has_a_peer_that_has_not_read);

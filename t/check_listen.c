@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +15,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef HAVE_SYS_EPOLL_H
+#include <sys/epoll.h>
+#endif
+
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/listen.h"
 #include "t/check.h"
@@ -623,6 +630,292 @@ START_TEST(test_nonsense_in_the_environment_is_nothing)
 }
 END_TEST
 
+/* ---------------------------------------------------- a place in line -- */
+
+#ifdef EPOLLEXCLUSIVE
+/* A process that sleeps, says why it woke, and sleeps again. */
+struct sleeper {
+	pid_t pid;
+	int said;
+};
+
+/* A worker: waits at the socket itself, and accepts. */
+static char
+work(int listener)
+{
+	static int set = -1;
+	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+
+	if (set == -1) {
+		set = epoll_create1(0);
+		epoll_ctl(set, EPOLL_CTL_ADD, listener, &event);
+		return '+';
+	}
+	epoll_wait(set, &event, 1, -1);
+	return listen_accept(listener) == -1 ? '-' : 'a';
+}
+
+/* Who is in line behind workers. */
+static char
+respond(int line)
+{
+	struct pollfd at = { .fd = line, .events = POLLIN };
+
+	poll(&at, 1, -1);
+	return at.revents & POLLIN ? 'r' : '?';
+}
+
+static void
+sleeper_start(struct sleeper *s, char (*wait)(int), int fd)
+{
+	int ends[2];
+	char why_woken;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	s->said = ends[0];
+	if ((s->pid = fork()) != 0) {
+		close(ends[1]);
+		return;
+	}
+	if (wait == work)
+		work(fd);
+	do { /* one who has nobody to tell ends */
+		if (write(ends[1], ".", 1) == -1)
+			_exit(1);
+		why_woken = wait(fd);
+	} while (write(ends[1], &why_woken, 1) == 1);
+	_exit(0);
+}
+
+static char
+sleeper_says(const struct sleeper *s)
+{
+	struct pollfd at = { .fd = s->said, .events = POLLIN };
+	char word = '\0';
+
+	ck_assert_int_eq(poll(&at, 1, 20000), 1);
+	ck_assert_int_eq(read(s->said, &word, 1), 1);
+	return word;
+}
+
+/* What the system says of a process under a name. */
+static void
+sleeper_status(const struct sleeper *s, const char *name, char *value)
+{
+	static char status[8192];
+	char path[64], *at;
+
+	snprintf(path, sizeof path, "/proc/%ld/status", (long)s->pid);
+	scene_read(path, status, sizeof status);
+	at = strstr(status, name);
+	ck_assert_ptr_nonnull(at);
+	ck_assert_int_eq(sscanf(at + strlen(name), ": %15s", value), 1);
+}
+
+/* Waits until it sleeps; returns how often it did that. */
+static long
+sleeper_sleeps(const struct sleeper *s)
+{
+	int64_t end = clock_ms() + 20000;
+	char value[16];
+
+	ck_assert_int_eq(sleeper_says(s), '.');
+	do {
+		ck_assert_int_lt(clock_ms(), end);
+		sleeper_status(s, "State", value);
+	} while (value[0] != 'S');
+	sleeper_status(s, "\nvoluntary_ctxt_switches", value);
+	return atol(value);
+}
+
+/* Has it slept all the time since it did that? */
+static int
+sleeper_slept(const struct sleeper *s, long since)
+{
+	char value[16];
+
+	sleeper_status(s, "State", value);
+	if (value[0] != 'S')
+		return 0;
+	sleeper_status(s, "\nvoluntary_ctxt_switches", value);
+	return atol(value) == since;
+}
+
+static void
+sleeper_end(struct sleeper *s)
+{
+	kill(s->pid, SIGKILL);
+	ck_assert_int_eq(waitpid(s->pid, NULL, 0), s->pid);
+	close(s->said);
+}
+
+static int
+line_at(int listener)
+{
+	int line = listen_line(listener);
+
+	ck_assert_int_ne(line, -1);
+	ck_assert_int_eq(fcntl(line, F_GETFD), FD_CLOEXEC);
+	return line;
+}
+
+START_TEST(test_who_is_in_line_sleeps_while_another_is_idle)
+{
+	struct sleeper worker, responder;
+	int fd, line, client[10];
+	long since;
+
+	scene_enter();
+	fd = listening("unix:sock", 0600);
+	sleeper_start(&worker, work, fd);
+	(void)sleeper_sleeps(&worker);
+	line = line_at(fd);
+	sleeper_start(&responder, respond, line);
+	since = sleeper_sleeps(&responder);
+	for (int i = 0; i < 10; i++) {
+		client[i] = call("sock");
+		ck_assert_int_eq(sleeper_says(&worker), 'a');
+		(void)sleeper_sleeps(&worker);
+		ck_assert(sleeper_slept(&responder, since));
+	}
+	for (int i = 0; i < 10; i++)
+		close(client[i]);
+	sleeper_end(&worker);
+	sleeper_end(&responder);
+	close(line);
+	close(fd);
+	scene_leave();
+}
+END_TEST
+
+START_TEST(test_who_is_in_line_is_woken_when_nobody_is_idle)
+{
+	struct sleeper worker, responder;
+	int fd, line, client[2];
+
+	scene_enter();
+	fd = listening("unix:sock", 0600);
+	sleeper_start(&worker, work, fd);
+	(void)sleeper_sleeps(&worker);
+	line = line_at(fd);
+	sleeper_start(&responder, respond, line);
+	(void)sleeper_sleeps(&responder);
+	/* it is busy, as far as the socket can tell: it does not wait there */
+	ck_assert_int_eq(kill(worker.pid, SIGSTOP), 0);
+	ck_assert_int_eq(waitpid(worker.pid, NULL, WUNTRACED), worker.pid);
+	client[0] = call("sock");
+	ck_assert_int_eq(sleeper_says(&responder), 'r');
+	/* nor is there anybody when it is dead */
+	ck_assert_int_ge(listen_accept(fd), 0);
+	sleeper_end(&worker);
+	sleeper_end(&responder);
+	sleeper_start(&responder, respond, line);
+	(void)sleeper_sleeps(&responder);
+	client[1] = call("sock");
+	ck_assert_int_eq(sleeper_says(&responder), 'r');
+	sleeper_end(&responder);
+	close(client[0]);
+	close(client[1]);
+	close(line);
+	close(fd);
+	scene_leave();
+}
+END_TEST
+
+START_TEST(test_what_waits_already_is_told_to_who_is_in_line)
+{
+	struct pollfd at = { .events = POLLIN };
+	int fd, client;
+
+	scene_enter();
+	fd = listening("unix:sock", 0600);
+	client = call("sock");
+	at.fd = line_at(fd);
+	ck_assert_int_eq(poll(&at, 1, 0), 1);
+	ck_assert_int_eq(poll(&at, 1, 0), 1); /* as long as it waits */
+	ck_assert_int_ge(listen_accept(fd), 0);
+	ck_assert_int_eq(poll(&at, 1, 0), 0);
+	close(client);
+	client = call("sock");
+	listen_line_again(at.fd, fd);
+	ck_assert_int_eq(poll(&at, 1, 0), 1);
+	close(client);
+	close(at.fd);
+	close(fd);
+	scene_leave();
+}
+END_TEST
+
+START_TEST(test_who_comes_later_is_let_past_by_going_to_the_end_again)
+{
+	struct sleeper worker, responder;
+	int fd, line, client;
+	long since;
+
+	scene_enter();
+	fd = listening("unix:sock", 0600);
+	line = line_at(fd);
+	sleeper_start(&responder, respond, line);
+	since = sleeper_sleeps(&responder);
+	sleeper_start(&worker, work, fd);
+	(void)sleeper_sleeps(&worker);
+	listen_line_again(line, fd);
+	ck_assert(sleeper_slept(&responder, since));
+	for (int i = 0; i < 10; i++) {
+		client = call("sock");
+		ck_assert_int_eq(sleeper_says(&worker), 'a');
+		(void)sleeper_sleeps(&worker);
+		ck_assert(sleeper_slept(&responder, since));
+		close(client);
+	}
+	sleeper_end(&worker);
+	client = call("sock");
+	ck_assert_int_eq(sleeper_says(&responder), 'r');
+	sleeper_end(&responder);
+	close(client);
+	close(line);
+	close(fd);
+	scene_leave();
+}
+END_TEST
+
+START_TEST(test_there_is_no_line_at_what_nobody_can_wait_for)
+{
+	int fd, before;
+
+	scene_enter();
+	scene_write("file", "");
+	fd = open("file", O_RDONLY | O_CLOEXEC);
+	before = scene_descriptors();
+	ck_assert_int_eq(listen_line(fd), -1);
+	ck_assert_int_eq(listen_line(-1), -1);
+	ck_assert_int_eq(scene_descriptors(), before);
+	close(fd);
+	scene_leave();
+}
+END_TEST
+#define LINES                                                           \
+	test_who_is_in_line_sleeps_while_another_is_idle,               \
+	    test_who_is_in_line_is_woken_when_nobody_is_idle,           \
+	    test_what_waits_already_is_told_to_who_is_in_line,          \
+	    test_who_comes_later_is_let_past_by_going_to_the_end_again, \
+	    test_there_is_no_line_at_what_nobody_can_wait_for
+#else
+START_TEST(test_there_is_no_line_here)
+{
+	int fd;
+
+	scene_enter();
+	fd = listening("unix:sock", 0600);
+	ck_assert_int_eq(listen_line(fd), -1);
+	ck_assert_int_eq(errno, ENOSYS);
+	close(fd);
+	scene_leave();
+}
+END_TEST
+#define LINES test_there_is_no_line_here
+#endif
+
 SUITE("listen", test_a_unix_socket_is_served_and_nothing_else_is_left,
     test_a_unix_socket_has_the_mode_that_was_asked_for,
     test_a_stale_socket_is_replaced_and_one_in_use_is_not,
@@ -640,4 +933,4 @@ SUITE("listen", test_a_unix_socket_is_served_and_nothing_else_is_left,
     test_a_blocking_socket_without_a_caller_does_not_hold_us_up,
     test_only_a_listening_stream_socket_is_one,
     test_sockets_that_were_inherited_for_us_are_taken,
-    test_nonsense_in_the_environment_is_nothing);
+    test_nonsense_in_the_environment_is_nothing, LINES);

@@ -657,6 +657,71 @@ START_TEST(test_a_process_may_have_any_name)
 }
 END_TEST
 
+/* A child that holds a file with "treasure" in it as descriptor 3, until
+ * hold[1] is closed. */
+static void
+start_holder(struct child *c, int hold[2])
+{
+	struct proc_spec spec = shell("read line");
+	int fd = open("box", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	ck_assert_int_eq(fd_pipe(hold), 0);
+	ck_assert_int_eq(write(fd, "treasure", 8), 8);
+	spec.fd[0] = hold[0];
+	spec.fd[3] = fd;
+	start(c, &spec);
+	fd_close(&fd);
+}
+
+START_TEST(test_a_descriptor_of_a_child_can_be_had)
+{
+	char bytes[16] = { 0 };
+	struct child c;
+	int hold[2], fd, before = scene_descriptors();
+
+	scene_enter();
+	start_holder(&c, hold);
+	fd = proc_take_fd(&c.proc, 3);
+	if (fd == -1 && (errno == ENOSYS || errno == EPERM)) {
+		/* an old kernel, another system, or a place that forbids it */
+		fprintf(
+		    stderr, "# not here: proc_take_fd: %s\n", strerror(errno));
+	} else {
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+		ck_assert_int_eq(pread(fd, bytes, sizeof bytes, 0), 8);
+		ck_assert_str_eq(bytes, "treasure");
+	}
+	fd_close(&fd);
+	fd_close(&hold[1]);
+	reap(&c);
+	fd_close(&hold[0]);
+	scene_leave();
+	ck_assert_int_eq(scene_descriptors(), before);
+}
+END_TEST
+
+START_TEST(test_a_descriptor_that_is_not_there_cannot_be_had)
+{
+	struct child c;
+	int hold[2], before = scene_descriptors();
+
+	scene_enter();
+	start_holder(&c, hold);
+	ck_assert_int_eq(proc_take_fd(&c.proc, 99), -1);
+	ck_assert_int_eq(proc_take_fd(&c.proc, -1), -1);
+	ck_assert_int_eq(proc_take_fd(&c.proc, INT_MAX), -1);
+	fd_close(&hold[1]);
+	reap(&c);
+	/* and never one of a process that has the number now */
+	ck_assert_int_eq(c.proc.pid, 0);
+	ck_assert_int_eq(proc_take_fd(&c.proc, 0), -1);
+	fd_close(&hold[0]);
+	scene_leave();
+	ck_assert_int_eq(scene_descriptors(), before);
+}
+END_TEST
+
 SUITE("proc", test_a_child_runs_and_its_end_is_told_once,
     test_arguments_environment_directory_and_umask_are_those_given,
     test_evil_that_we_inherited_is_not_handed_on,
@@ -676,4 +741,5 @@ SUITE("proc", test_a_child_runs_and_its_end_is_told_once,
     test_a_forked_copy_has_forgotten_the_children_and_the_handlers,
     test_a_copy_that_ends_is_reaped_quietly, test_a_start_time_names_a_process,
     test_a_zombie_and_a_stranger_are_not_alive,
-    test_a_process_may_have_any_name);
+    test_a_process_may_have_any_name, test_a_descriptor_of_a_child_can_be_had,
+    test_a_descriptor_that_is_not_there_cannot_be_had);

@@ -164,9 +164,36 @@ START_TEST(test_another_magic_version_or_a_used_reserve_is_refused)
 }
 END_TEST
 
+START_TEST(test_a_head_alone_tells_where_a_message_comes_from)
+{
+	struct wire_head head = { .request_id = 1,
+		.params = 5,
+		.body = 6,
+		.responder = UINT64_MAX - 1,
+		.counter = UINT64_C(0x123456789abcdef0),
+		.queued = 77 };
+	struct wire_head got = { .request_id = 42 };
+
+	wire_put_head(message, &head);
+	for (size_t n = 0; n < WIRE_HEAD; n++)
+		ck_assert_int_eq(wire_get_origin(message, n, &got), -1);
+	ck_assert_int_eq(wire_get_origin(message, WIRE_HEAD, &got), 0);
+	ck_assert_uint_eq(got.responder, head.responder);
+	ck_assert_uint_eq(got.counter, head.counter);
+	ck_assert_uint_eq(got.queued, head.queued);
+	ck_assert_uint_eq(got.request_id, 42); /* nothing else is set */
+	for (int i = 0; i < 6; i++) {
+		message[i] ^= 0x40; /* magic and version */
+		ck_assert_int_eq(wire_get_origin(message, WIRE_HEAD, &got), -1);
+		message[i] ^= 0x40;
+	}
+}
+END_TEST
+
 SUITE("wire", test_the_layout_is_the_one_that_is_written_down,
     test_what_was_put_is_got, test_the_sizes_must_make_up_the_message,
     test_a_message_that_is_cut_anywhere_is_refused, test_each_limit_holds,
     test_only_flags_that_exist_and_make_sense_pass,
     test_the_request_id_is_not_0,
-    test_another_magic_version_or_a_used_reserve_is_refused);
+    test_another_magic_version_or_a_used_reserve_is_refused,
+    test_a_head_alone_tells_where_a_message_comes_from);
