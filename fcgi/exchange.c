@@ -555,7 +555,7 @@ exchange_fate(struct exchange *ex, const struct board **board, int64_t now)
 		.counter = ex->counter,
 		.generation = ex->queue->generation,
 		.receive = ex->queue->receive,
-		.queued = ex->arrived };
+		.handed = ex->handed };
 
 	fates_look(&rules->fates, rules->spool_dir, now);
 	return fates_of(&rules->fates, &request, board);

@@ -93,7 +93,7 @@ struct exchange {
 	int has_heartbeat;
 
 	int is_direct;
-	int64_t handed;     /* when */
+	int64_t handed;     /* when it was sent to its queue */
 	unsigned over;      /* looks in a row that found it nowhere */
 	json_int_t crashes; /* of the queue, when it was handed over */
 

@@ -95,7 +95,8 @@ fates_has_generation(const struct fates *f, const char *generation)
 }
 
 /* Messages are taken in the order in which they were sent, so all that came
- * before the first that waits have been taken. */
+ * before the first that waits have been taken. (Another responder's was sent
+ * when it was queued or later: it may have waited for room.) */
 static int
 fates_may_wait(const struct fates *f, const struct fate_request *r)
 {
@@ -110,7 +111,7 @@ fates_may_wait(const struct fates *f, const struct fate_request *r)
 		return 0;
 	return first.responder == r->responder
 		   ? first.counter <= r->counter
-		   : (int64_t)first.queued <= r->queued;
+		   : (int64_t)first.queued <= r->handed;
 }
 
 unsigned

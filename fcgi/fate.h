@@ -39,7 +39,7 @@ struct fate_request {
 	uint64_t responder, counter;
 	const char *generation;
 	int receive;    /* its queue; -1: not here any more */
-	int64_t queued; /* as in its message */
+	int64_t handed; /* when it was sent there, clock_ms() */
 };
 
 #define FATES_FRESH 20 /* ms that a look is good for */

@@ -878,7 +878,8 @@ responder_move_messages(struct queue *from, struct queue *to)
  * handed over belong to the new one from now on: it may be orphaned, too.
  */
 static void
-responder_adopt(struct responder *r, const char *name, struct queue *heir)
+responder_adopt(
+    struct responder *r, const char *name, struct queue *heir, int64_t now)
 {
 	struct queue *q, *next;
 	struct exchange *ex;
@@ -896,6 +897,7 @@ responder_adopt(struct responder *r, const char *name, struct queue *heir)
 		for (ex = r->exchanges; ex != NULL; ex = ex->next)
 			if (ex->queue == q) {
 				ex->queue = heir;
+				ex->handed = now;
 				heir->in_flight++;
 			}
 		responder_queue_forget(r, q);
@@ -933,7 +935,7 @@ responder_take_queue(
 	q->receive = fds[1];
 	q->is_asked = 0;
 	responder_learn(q, message);
-	responder_adopt(r, q->name, q);
+	responder_adopt(r, q->name, q, now);
 	responder_consider_all(r, now);
 }
 
@@ -948,7 +950,7 @@ responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 
 	if (q != NULL)
 		q->is_asked = 0;
-	responder_adopt(r, name, NULL);
+	responder_adopt(r, name, NULL, now);
 	for (ex = r->exchanges; ex != NULL; ex = next) {
 		next = ex->next;
 		if (ex->state != EXCHANGE_WAITING || ex->queue != NULL ||
