@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,8 +162,12 @@ lending_give(struct lending *g, struct worker *w, const char *mount,
 			fds, 2) == -1;
 		w->has_sockets |= !failed;
 	}
-	if (failed)
-		log_warn("cannot lend a socket to worker %ld", (long)w->pid);
+	if (!failed)
+		return;
+	if (errno == EMSGSIZE)
+		w->can_accept = 0; /* it will not fit the next time either */
+	log_warn("cannot lend a socket to worker %ld: %s", (long)w->pid,
+	    strerror(errno));
 }
 
 void
