@@ -14,6 +14,7 @@ import fcntl
 import json
 import mmap
 import os
+import re
 import select
 import shutil
 import signal
@@ -82,21 +83,16 @@ cleanup(lambda: shutil.rmtree(root))
 def sanitizers():
     """What an instrumented accelerator needs in its environment; {} where
     this build has none."""
-    for name in ("libasan.so", "libclang_rt.asan-x86_64.so"):
-        path = os.path.join(BUILDDIR, "adapters", "sanitized", ACCEL)
-        if not os.path.exists(path):
-            break
-        with open(path, "rb") as file:
-            needed = name.encode() in file.read()
-        library = subprocess.run(
-            ["cc" if "lib" + "asan" in name else "clang",
-             "-print-file-name=" + name], stdout=subprocess.PIPE,
-            universal_newlines=True).stdout.strip()
-        if needed and os.path.isabs(library):
-            return {"LD_PRELOAD": library, "PYTHONMALLOC": "malloc",
-                    "ASAN_OPTIONS": "detect_leaks=0:handle_segv=0:"
-                                    "handle_abort=0"}
-    return {}
+    path = os.path.join(BUILDDIR, "adapters", "sanitized", ACCEL)
+    if not os.path.exists(path):
+        return {}
+    with open(path, "rb") as file:
+        runtime = re.search(br"libasan\.so\.\d+", file.read())
+    # the sanitizer's handlers would take the place of faulthandler's
+    return runtime and {
+        "LD_PRELOAD": runtime.group().decode(), "PYTHONMALLOC": "malloc",
+        "ASAN_OPTIONS": "detect_leaks=0:handle_segv=0:handle_abort=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1"} or {}
 
 
 SANITIZERS = sanitizers()
@@ -267,8 +263,9 @@ class Queue:
 
     def send(self, path="/", method="GET", body=b"", request_id=1, spool=None,
              not_after=None, queued=None, flags=0, responder=77, mount="/app",
-             params=None, message=None, fds=None, **more):
-        """Hands a request over. spool: "params", "body" or "both"."""
+             params=None, message=None, fds=None, keep=False, **more):
+        """Hands a request over. spool: "params", "body" or "both". keep: the
+        worker's end of the answer stays open in us, too."""
         path, _, query = path.partition("?")
         if params is None:
             params = {
@@ -325,10 +322,14 @@ class Queue:
             fds = [theirs.fileno()] + [f.fileno() for f in extra]
         self.send_end.sendmsg([message], [
             (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
-        theirs.close()
         for file in extra:
             file.close()
-        return Exchange(mine, request_id)
+        exchange = Exchange(mine, request_id)
+        if keep:
+            exchange.theirs = theirs
+        else:
+            theirs.close()
+        return exchange
 
     def waiting(self):
         """Bytes that nobody has taken yet."""
