@@ -488,13 +488,20 @@ answer_finish(struct answer *a)
 	return a->is_ended ? 0 : answer_transmit(a, NULL, 0, 1);
 }
 
+/* f(*args, **{}) comes with a dict. */
+static int
+is_named(PyObject *kwargs)
+{
+	return kwargs != NULL && PyDict_Size(kwargs) > 0;
+}
+
 static PyObject *
 answer_write(PyObject *self, PyObject *args, PyObject *kwargs)
 {
 	struct answer *a = (struct answer *)self;
 	PyObject *block;
 
-	if (kwargs != NULL || PyTuple_Size(args) != 1)
+	if (is_named(kwargs) || PyTuple_Size(args) != 1)
 		return answer_forward(a, WORD_WRITE, args, kwargs);
 	block = PyTuple_GetItem(args, 0);
 	if (!answer_takes(a, block))
@@ -516,7 +523,7 @@ answer_start(PyObject *self, PyObject *args, PyObject *kwargs)
 	Py_ssize_t n = PyTuple_Size(args);
 	int made = 0;
 
-	if (kwargs == NULL && a->python == NULL && !a->is_called &&
+	if (!is_named(kwargs) && a->python == NULL && !a->is_called &&
 	    !a->is_closed &&
 	    (n == 2 || (n == 3 && PyTuple_GetItem(args, 2) == Py_None)))
 		made = head_make(

@@ -264,8 +264,11 @@ class Both:
     def __enter__(self):
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, *error):
         for worker, queue in zip(self.workers, self.queues):
+            if kind is None:
+                worker.say(type="leave")
+                equal(worker.wait(), 0)
             worker.kill()
             queue.close()
 
