@@ -80,11 +80,23 @@ def state():
         "a thread": kernel.pop("Threads"),
         "a umask": kernel.pop("Umask", ""),
         "a signal handler": (kernel, [getsignal(n) for n in range(1, NSIG)]),
-        "a descriptor": sorted(os.listdir("/proc/self/fd")),
+        "a descriptor": sorted(descriptors()),
         "a change of the environment": dict(os.environ),
         "a working directory": os.getcwd(),
         "a change of sys.path": list(sys.path),
     }
+
+
+def descriptors():
+    """The numbers of those that are open."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            os.fstat(int(fd))
+            found.add(int(fd))
+        except OSError:
+            pass  # the listing's own
+    return found
 
 
 def difference(before, after):
@@ -259,7 +271,7 @@ class ForkServer:
 
     def prepare_application(self):
         """The application itself, once."""
-        before = set(os.listdir("/proc/self/fd"))
+        before = descriptors()
         found = failed = None
         try:
             found = mamayo_wsgi.find(self.options.get("entry"))
@@ -274,8 +286,7 @@ class ForkServer:
                 raise failed
             return found
         self.found = find
-        self.kept = {int(fd) for fd in os.listdir("/proc/self/fd")
-                     if fd not in before}
+        self.kept = descriptors() - before
         self.ready(0)
         if failed is not None:
             self.say(type="last")
@@ -426,12 +437,9 @@ class ForkServer:
                                (queue, mamayo_wsgi.QUEUE),
                                (board, mamayo_wsgi.SCOREBOARD)):
                 os.dup2(fd, number)
-            for fd in os.listdir("/proc/self/fd"):
-                if int(fd) > 5 and int(fd) not in self.kept:
-                    try:
-                        os.close(int(fd))
-                    except OSError:
-                        pass  # the listing's own
+            for fd in descriptors() - self.kept:
+                if fd > mamayo_wsgi.SCOREBOARD:
+                    os.close(fd)
             os.umask(message["umask"])
             self.control.detach()
             self.wait_for_leave_to_go()

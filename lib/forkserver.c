@@ -232,7 +232,7 @@ forkserver_feed(struct forkserver *f, enum forkserver_event event, int64_t now)
 	if (then != was || then == FORKSERVER_KILLED)
 		forkserver_act(f, then);
 	f->state = then;
-	if (then == FORKSERVER_READY && was != FORKSERVER_READY)
+	if (then == FORKSERVER_READY && f->ready == 0)
 		f->ready = now;
 	patience = forkserver_patience(f, then);
 	if (patience != 0 && (then != was || event == FORKSERVER_LATE))

@@ -952,6 +952,14 @@ pool_look(struct pool *p, int64_t now)
 	return is_waiting || busy > 0 || pool_starting_workers(p) > 0;
 }
 
+static void
+pool_ask_imported(const struct pool *p, struct worker *w)
+{
+	w->is_heard = 1;
+	if (p->preload != NULL && *p->preload != '\0')
+		worker_tell(w, "tell");
+}
+
 int64_t
 pool_shrink(struct pool *p, int64_t now)
 {
@@ -976,8 +984,10 @@ pool_shrink(struct pool *p, int64_t now)
 		if (next == 0 || at < next)
 			next = at;
 	}
-	if (longest != NULL)
+	if (longest != NULL) {
+		pool_ask_imported(p, longest);
 		worker_feed(longest, WORKER_ASKED, now);
+	}
 	return next;
 }
 
@@ -986,14 +996,10 @@ pool_learn(struct pool *p, int64_t now)
 {
 	struct worker *w;
 
-	if (p->preload == NULL || *p->preload == '\0')
-		return;
 	for (w = p->workers; w != NULL; w = w->next)
 		if (w->state == WORKER_READY && !w->is_heard &&
-		    now - w->ready >= POOL_LEARN_MS) {
-			w->is_heard = 1;
-			worker_tell(w, "tell");
-		}
+		    now - w->ready >= POOL_LEARN_MS)
+			pool_ask_imported(p, w);
 }
 
 void
