@@ -306,7 +306,7 @@ class ForkServer:
         before = state()
         if careful:
             with Gate(memory.never) as gate:
-                self.import_all(names)
+                self.import_all(names, gate)
             left = gate.found
         else:
             self.import_all(names)
@@ -326,10 +326,11 @@ class ForkServer:
         else:
             self.ready(len(memory.modules))
 
-    def import_all(self, names):
+    def import_all(self, names, gate=None):
         memory = self.memory
         known = set(memory.modules)
         for name in list(names):
+            self.bury_all(gate)
             if name in memory.never or len(known) >= MODULES_MOST:
                 continue
             try:
@@ -425,6 +426,14 @@ class ForkServer:
             os.close(pidfd)
             del self.children[pidfd]
             self.say(type="ended", id=number, status=status)
+
+    def bury_all(self, gate):
+        """Workers may end while we import."""
+        for fd, _ in self.waits.poll(0) if self.children else ():
+            if fd != CONTROL:
+                self.bury(fd)
+                if gate is not None:
+                    gate.state = state()
 
     # A worker
 

@@ -11,6 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/proc.h"
@@ -722,6 +726,187 @@ START_TEST(test_a_descriptor_that_is_not_there_cannot_be_had)
 }
 END_TEST
 
+/* --- one that somebody else has forked: here we play that, too --- */
+
+static struct loop *loop;
+
+static void
+adopted_ended(struct proc *p, int status, int64_t now)
+{
+	struct child *c = (struct child *)p;
+
+	(void)now;
+	ck_assert_int_eq(p->pid, 0);
+	c->ends++;
+	c->status = status;
+}
+
+static int
+pidfd_of(pid_t pid)
+{
+#ifdef SYS_pidfd_open
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+	(void)pid;
+	return -1;
+#endif
+}
+
+/* A process that runs a script, which proc does not know as a child. */
+static pid_t
+stranger(const char *script)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setsid();
+		execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+		_exit(127);
+	}
+	ck_assert_int_gt(pid, 0);
+	while (getpgid(pid) != pid) /* until it leads its group */
+		usleep(1000);
+	return pid;
+}
+
+static void
+adopt(struct child *c, pid_t pid)
+{
+	loop = loop_new();
+	*c = (struct child){ .proc = { .ended = adopted_ended } };
+	ck_assert_msg(proc_adopt(&c->proc, loop, pidfd_of(pid), &why) == 0,
+	    "%s", why.text);
+	ck_assert_int_eq(c->proc.pid, pid);
+}
+
+static int
+bury(pid_t pid)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void
+until_ended(struct child *c)
+{
+	int64_t end = clock_ms() + 20000;
+
+	while (c->ends == 0) {
+		ck_assert_int_lt(clock_ms(), end);
+		loop_turn(loop);
+	}
+	ck_assert_int_eq(c->ends, 1);
+	ck_assert_ptr_null(c->proc.loop);
+	loop_free(loop);
+}
+
+START_TEST(test_an_adopted_process_ends_with_the_status_that_is_told)
+{
+	struct child c;
+	pid_t pid;
+
+	if (!proc_can_adopt())
+		return;           /* not on this system */
+	pid = stranger("exit 5"); /* told before its pidfd is looked at */
+	adopt(&c, pid);
+	proc_told(&c.proc, bury(pid), clock_ms());
+	ck_assert_int_eq(c.ends, 0);
+	until_ended(&c);
+	ck_assert_int_eq(WEXITSTATUS(c.status), 5);
+
+	pid = stranger("kill -9 $$"); /* and after that */
+	adopt(&c, pid);
+	while (c.proc.pid != 0)
+		loop_turn(loop);
+	ck_assert_int_eq(c.ends, 0);
+	proc_told(&c.proc, bury(pid), clock_ms());
+	until_ended(&c);
+	ck_assert_int_eq(WTERMSIG(c.status), SIGKILL);
+}
+END_TEST
+
+START_TEST(test_an_adopted_process_ends_also_when_nobody_tells_how)
+{
+	int before = scene_descriptors();
+	struct child c;
+	int64_t began;
+	pid_t pid;
+
+	if (!proc_can_adopt())
+		return;
+	pid = stranger("exit 5");
+	adopt(&c, pid);
+	began = clock_ms();
+	until_ended(&c);
+	ck_assert_int_ge(clock_ms() - began, PROC_STATUS_MS);
+	ck_assert_int_eq(c.status, PROC_UNKNOWN);
+	ck_assert_str_eq(
+	    proc_status_text(c.status, text, sizeof text), "how is not known");
+	proc_told(&c.proc, 0, clock_ms()); /* too late: nothing */
+	ck_assert_int_eq(c.ends, 1);
+	bury(pid);
+	ck_assert_int_eq(scene_descriptors(), before);
+}
+END_TEST
+
+START_TEST(test_an_adopted_process_is_reached_and_so_is_its_group)
+{
+	struct child c;
+	pid_t pid, other;
+	int ends[2];
+	char byte;
+
+	if (!proc_can_adopt())
+		return;
+	ck_assert_int_eq(pipe(ends), 0);
+	pid = stranger("sleep 600 & sleep 600"); /* they hold the pipe */
+	adopt(&c, pid);
+	fd_close(&ends[1]);
+	proc_kill(&c.proc, 0);
+	c.proc.takes_group = 1;
+	proc_kill(&c.proc, SIGTERM);
+	until_ended(&c);
+	ck_assert_int_eq(read(ends[0], &byte, 1), 0); /* nobody is left */
+	fd_close(&ends[0]);
+	bury(pid);
+
+	pid = stranger("exec sleep 600");
+	other = stranger("exec sleep 600");
+	adopt(&c, pid);
+	proc_kill_group(&c.proc, SIGKILL);
+	until_ended(&c);
+	proc_kill(&c.proc, SIGKILL); /* nobody now */
+	proc_kill_group(&c.proc, SIGKILL);
+	ck_assert_int_eq(kill(other, 0), 0);
+	kill(other, SIGKILL);
+	bury(pid);
+	bury(other);
+}
+END_TEST
+
+START_TEST(test_only_a_pidfd_of_another_process_is_adopted)
+{
+	struct child c = { .proc = { .ended = adopted_ended } };
+	int before = scene_descriptors();
+	pid_t pid;
+
+	if (!proc_can_adopt())
+		return;
+	loop = loop_new();
+	pid = stranger("exit 0");
+	ck_assert_int_eq(proc_adopt(&c.proc, loop, dup(1), &why), -1);
+	ck_assert_int_eq(
+	    proc_adopt(&c.proc, loop, pidfd_of(getpid()), &why), -1);
+	ck_assert_int_eq(proc_adopt(&c.proc, loop, -1, &why), -1);
+	ck_assert_int_eq(c.proc.pid, 0);
+	loop_free(loop);
+	bury(pid);
+	ck_assert_int_eq(scene_descriptors(), before);
+}
+END_TEST
+
 SUITE("proc", test_a_child_runs_and_its_end_is_told_once,
     test_arguments_environment_directory_and_umask_are_those_given,
     test_evil_that_we_inherited_is_not_handed_on,
@@ -742,4 +927,8 @@ SUITE("proc", test_a_child_runs_and_its_end_is_told_once,
     test_a_copy_that_ends_is_reaped_quietly, test_a_start_time_names_a_process,
     test_a_zombie_and_a_stranger_are_not_alive,
     test_a_process_may_have_any_name, test_a_descriptor_of_a_child_can_be_had,
-    test_a_descriptor_that_is_not_there_cannot_be_had);
+    test_a_descriptor_that_is_not_there_cannot_be_had,
+    test_an_adopted_process_ends_with_the_status_that_is_told,
+    test_an_adopted_process_ends_also_when_nobody_tells_how,
+    test_an_adopted_process_is_reached_and_so_is_its_group,
+    test_only_a_pidfd_of_another_process_is_adopted);
