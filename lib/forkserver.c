@@ -411,16 +411,19 @@ forkserver_take_replace(
 static void
 forkserver_take_ready(struct forkserver *f, const json_t *message, int64_t now)
 {
-	int64_t since = f->state == FORKSERVER_LEARNING ? f->used : f->started;
-
 	f->modules = (int)link_int(message, "modules");
 	json_decref(f->library);
 	f->library = json_incref(json_object_get(message, "library"));
-	log_info("fork server %ld is ready after %lld ms, with %s%s (%d "
-		 "modules)",
-	    (long)f->pid, (long long)(now - since),
-	    f->app != NULL ? "the application " : "",
-	    f->app != NULL ? f->app : f->python, f->modules);
+	if (f->app != NULL)
+		log_info("fork server %ld has imported %s in %lld ms",
+		    (long)f->pid, f->app, (long long)(now - f->started));
+	else if (f->state == FORKSERVER_LEARNING)
+		log_info("fork server %ld has learnt: it has %d modules now",
+		    (long)f->pid, f->modules);
+	else
+		log_info("fork server %ld is ready after %lld ms, with %d "
+			 "modules",
+		    (long)f->pid, (long long)(now - f->started), f->modules);
 	forkserver_feed(f, FORKSERVER_SAID_READY, now);
 	forkserver_lesson_at(f, now + FORKSERVER_LEARN_MS);
 }
