@@ -239,8 +239,9 @@ class ForkServer:
         self.leaving = False
         self.kept = set()   # descriptors that belong to the application
         self.library = mamayo_wsgi.library(sys.path)
-        self.marks = [[path, self.mark(path)] for path in self.library + [
-            os.path.join(sys.prefix, "pyvenv.cfg")]]
+        self.marks = [[path, self.mark(path)] for path in self.library + (
+            os.path.join(sys.prefix, "pyvenv.cfg"),)]
+        mamayo_wsgi.places = self.library
         self.path = list(sys.path)
         self.found = None
         self.memory = None
@@ -302,7 +303,7 @@ class ForkServer:
         memory = self.memory
         careful = not memory.checked or names is not memory.modules
         tried = len(memory.never)
-        sys.path[:] = [p for p in sys.path if p in self.library]
+        sys.path[:] = [p for p in sys.path if p + os.sep in self.library]
         before = state()
         if careful:
             with Gate(memory.never) as gate:
@@ -446,9 +447,7 @@ class ForkServer:
                                (queue, mamayo_wsgi.QUEUE),
                                (board, mamayo_wsgi.SCOREBOARD)):
                 os.dup2(fd, number)
-            for fd in descriptors() - self.kept:
-                if fd > mamayo_wsgi.SCOREBOARD:
-                    os.close(fd)
+            self.close_others(max(fds + list(self.children)))
             os.umask(message["umask"])
             self.control.detach()
             self.wait_for_leave_to_go()
@@ -458,6 +457,15 @@ class ForkServer:
             os.write(2, ("mamayo: a forked worker could not begin: %r\n"
                          % error).encode("utf-8", "replace"))
             os._exit(1)
+
+    def close_others(self, highest):
+        """Every one has got the lowest number that was free."""
+        if not self.kept:
+            os.closerange(mamayo_wsgi.SCOREBOARD + 1, highest + 1)
+            return
+        for fd in descriptors() - self.kept:
+            if fd > mamayo_wsgi.SCOREBOARD:
+                os.close(fd)
 
     def wait_for_leave_to_go(self):
         """The supervisor may have given up on us, and have started another
@@ -482,12 +490,12 @@ class ForkServer:
             os._exit(3)
 
     def look_alike(self, argv):
-        for module in ("random", "numpy.random"):
-            if module in sys.modules:
-                try:
-                    sys.modules[module].seed()
-                except Exception:
-                    pass  # something else of that name
+        # (random has seen to itself: it registers with os.fork())
+        if "numpy.random" in sys.modules:
+            try:
+                sys.modules["numpy.random"].seed()
+            except Exception:
+                pass  # something else of that name
         sys.argv[:] = argv[1:2] + argv[3:]
         if hasattr(sys, "orig_argv"):
             sys.orig_argv[:] = argv

@@ -83,6 +83,7 @@ LINK_MESSAGE_MOST = 65536
 IMPORTED_MOST = 49152  # characters of module names that we report
 
 is_forked = False  # by mamayo_fork, which has done a part of main()
+places = ()        # library(), from there
 
 
 class Woken(Exception):
@@ -258,16 +259,16 @@ class Worker:
         the next start may find them there (mamayo_fork). Those that have been
         there before are not even looked at, for that would take memory."""
         names, found = [], []
-        places = tuple(p + os.sep for p in library(self.path))
         for name in newest_modules():
             if name == self.newest:
                 break
             names.append(name)
         self.newest = names[0] if names else self.newest
+        below = places or library(self.path)
         for name in reversed(names):
             try:
                 spec = sys.modules[name].__spec__
-                if spec.name == name and spec.origin.startswith(places):
+                if spec.name == name and spec.origin.startswith(below):
                     found.append(name)
             except Exception:
                 pass  # something that only looks like a module
@@ -584,14 +585,14 @@ def newest_modules():
 
 def library(path):
     """The directories of the interpreter's own modules, and of what was
-    installed for it: nothing of an application."""
+    installed for it, with "/": nothing of an application."""
     site = sys.modules.get("site")
     own = tuple({p + os.sep for p in (
         sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix,
         getattr(site, "USER_BASE", None) or sys.prefix)})
-    return [os.path.dirname(os.__file__)] + [
+    return tuple(p + os.sep for p in [os.path.dirname(os.__file__)] + [
         p for p in path if p.startswith(own) and os.path.basename(p) in (
-            "site-packages", "dist-packages", "lib-dynload")]
+            "site-packages", "dist-packages", "lib-dynload")])
 
 
 def open_streams():
