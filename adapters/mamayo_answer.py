@@ -8,12 +8,14 @@ A small answer goes out as a whole, in one write.
 """
 import _socket
 import errno
+import io
 import os
 import select
 import sys
 from _socket import (socket, getdefaulttimeout, setdefaulttimeout, AF_UNIX,
                      MSG_DONTWAIT, SHUT_RDWR, SHUT_WR, SOCK_STREAM)
 from os import _exit, close, getpid
+from _signal import getsignal, SIG_IGN, SIGPIPE
 from select import poll, POLLERR, POLLHUP, POLLOUT
 from struct import Struct
 
@@ -21,6 +23,8 @@ from mamayo_words import log, log_once, page, printable
 
 # Where a module does not name them (PyPy), we know Linux's numbers.
 LINUX = sys.platform.startswith("linux")
+MSG_MORE = getattr(_socket, "MSG_MORE", 0)
+sendfile = getattr(os, "sendfile", None) if LINUX else None
 MSG_NOSIGNAL = getattr(_socket, "MSG_NOSIGNAL", 0x4000 if LINUX else 0)
 POLLRDHUP = getattr(select, "POLLRDHUP", 0x2000 if LINUX else 0)
 NOW = MSG_DONTWAIT | MSG_NOSIGNAL
@@ -36,6 +40,7 @@ RECORD_MOST = 65528  # bytes of content in a record of ours
 
 HEADERS_MOST = 256   # lines; a responder takes no more
 RETRY_AFTER = 5      # seconds
+SENDFILE_LEAST = 65536  # bytes of a file that are worth it
 KNOWN_MOST = 100     # statuses and names that need no second look
 
 # RFC 7230: what a header's name consists of
@@ -78,13 +83,26 @@ class FileWrapper:
 
     def hurry(self):
         """Fills whole records, unless this passes on what somebody is
-        writing at this moment."""
+        writing at this moment. Gives (descriptor, position, bytes left) if
+        the kernel may read the file for us, else None."""
         try:
-            mode = os.fstat(self.filelike.fileno()).st_mode
+            found = os.fstat(self.filelike.fileno())
         except Exception:
-            return  # not a file; whatever it is, it may raise anything
-        if mode & 0o170000 == 0o100000:
-            self.blksize = RECORD_MOST
+            return None  # not a file; whatever it is, it may raise anything
+        if found.st_mode & 0o170000 != 0o100000:
+            return None
+        self.blksize = RECORD_MOST
+        # Other types may show something else than what is in their file.
+        file = self.filelike
+        if type(file) is not io.FileIO and not (
+                type(file) is io.BufferedReader
+                and type(file.raw) is io.FileIO):
+            return None
+        try:
+            at = file.tell()
+        except (OSError, ValueError):
+            return None
+        return file.fileno(), at, found.st_size - at
 
 
 def adopt(fd):
@@ -277,7 +295,10 @@ class Answer:
         if (kind is list or kind is tuple) and self.head is not None:
             result = self.measure(result)
         elif kind is FileWrapper:
-            result.hurry()
+            file = result.hurry()
+            if file is not None and self.may_send_file(file[2]):
+                self.send_file(*file)
+                return
         for block in result:
             self.send(block)
             if self.ended:
@@ -320,6 +341,68 @@ class Answer:
             last = self.left == 0
         self.sent += len(block)
         self.transmit(block, last)
+
+    def may_send_file(self, size):
+        """Worth it, and as the blocks would be sent; and who hangs up must
+        not end us: sendfile() knows no MSG_NOSIGNAL."""
+        return (sendfile is not None and size > SENDFILE_LEAST
+                and self.head is not None and self.has_body()
+                and (self.left is None or self.left <= size)
+                and getsignal(SIGPIPE) == SIG_IGN)
+
+    def send_file(self, file, at, size):
+        """A part of a file, from the kernel's memory to the socket."""
+        self.check_open()
+        end = at + (size if self.left is None else self.left)
+        if size > end - at:
+            log_once("%s: the answer is longer than its Content-Length; the"
+                     " rest is not sent" % self)
+        while at < end:
+            head = b""
+            if self.head is not None:
+                head, self.head = self.head + b"\r\n", None
+                self.begun = True
+            n = min(end - at, RECORD_MOST - len(head))
+            self.push(RECORD.pack(1, FCGI_STDOUT, self.id, len(head) + n, 0,
+                                  0) + head, MSG_MORE)
+            self.push_file(file, at, n)
+            at += n
+            self.sent += n
+        self.left = None if self.left is None else 0
+        self.transmit(b"", True)
+
+    def push_file(self, file, at, n):
+        """The content of a record whose head has gone already."""
+        self.board.writing()
+        self.board.sending(True)  # it may wait for the visitor
+        room = None
+        try:
+            while n > 0:
+                try:
+                    done = sendfile(self.socket.fileno(), file, at, n)
+                except BlockingIOError:
+                    if room is None:
+                        room = poll()
+                        room.register(self.socket.fileno(), POLLOUT)
+                    room.poll()
+                    continue
+                if done == 0:
+                    log("error", "%s: the file has become shorter while it"
+                        " was sent" % self)
+                    break
+                at += done
+                n -= done
+                self.board.wrote(BOARD_PARTS)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                log("error", "%s: the file cannot be sent: %s" % (
+                    self, error))
+        finally:
+            self.board.sending(False)
+        if n > 0:
+            self.broken = True
+            raise VisitorGone("the answer cannot be completed")
+        self.board.wrote(BOARD_RECORDS)
 
     def finish(self):
         """The application has nothing more to send."""
@@ -410,11 +493,11 @@ class Answer:
         if getpid() != self.pid:
             _exit(0)
 
-    def push(self, data):
+    def push(self, data, more=0):
         self.board.writing()
         try:
             try:
-                n = self.socket.send(data, NOW)
+                n = self.socket.send(data, NOW | more)
             except BlockingIOError:
                 n = 0
             if n < len(data):
@@ -426,7 +509,8 @@ class Answer:
                     self, error))
         if self.broken:
             raise VisitorGone("the visitor has gone")
-        self.board.wrote(BOARD_ALL if self.ended else BOARD_RECORDS)
+        self.board.wrote(BOARD_PARTS if more else
+                         BOARD_ALL if self.ended else BOARD_RECORDS)
 
     def push_slowly(self, data):
         """The visitor is slower than we are. That is nobody's fault, and no

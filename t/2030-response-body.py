@@ -1,9 +1,10 @@
 """The answer's body: PEP 3333, what the application returns."""
+import gzip
 import hashlib
 import os
 
-from harness import equal, test
-from wsgi_harness import App, app_test, run
+from harness import equal, test, within
+from wsgi_harness import LIMIT, App, adapter, app_test, run
 
 # Answers with what the request's body, an expression, gives.
 GIVE = """
@@ -531,6 +532,73 @@ def application(environ, start_response):
         x.until(b"ready")
         a.put("go")
         equal(x.read().body, b"readylater")
+
+
+@test("W-49 a large file goes from the kernel to the socket, as it would block"
+      " by block")
+def _():
+    source = """
+import gzip, io, os, signal
+from kit import *
+def application(environ, start_response):
+    kind, _, skip = environ["PATH_INFO"][1:].partition("/")
+    headers = [("Content-Type", "application/octet-stream")]
+    if environ["QUERY_STRING"]:
+        headers.append(("Content-Length", environ["QUERY_STRING"]))
+    start_response("200 OK", headers)
+    if kind == "pipes":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    file = {"file": lambda: open("data", "rb"),
+            "pipes": lambda: open("data", "rb"),
+            "raw": lambda: open("data", "rb", 0),
+            "random": lambda: open("data", "r+b"),
+            "zip": lambda: gzip.open("zipped", "rb"),
+            "short": lambda: open("short", "rb")}[kind]()
+    if skip:
+        file.read(10)  # what a BufferedReader has read ahead counts not
+        file.seek(int(skip))
+    return environ["wsgi.file_wrapper"](file)
+"""
+    data = os.urandom(700000)
+    with App({"wsgi.py": source, "data": data, "short": data,
+              "zipped": gzip.compress(data)}) as a:
+        for kind in ("file", "raw", "random", "zip"):
+            equal(a.ask("/" + kind).body, data, kind)
+            answer = a.ask("/%s/1234?%d" % (kind, len(data) - 1234))
+            equal(answer.body, data[1234:], kind)
+            equal(answer.app_status, 0, kind)
+            answer = a.ask("/%s/5?300000" % kind)  # and not more
+            equal(answer.body, data[5:300005], kind)
+            answer = a.ask("/%s?800000" % kind)  # too little
+            equal((answer.body, answer.app_status), (data, 1), kind)
+            equal(a.ask("/" + kind, method="HEAD").body, b"")
+        assert "before its Content-Length" in a.log()
+        assert "longer than its Content-Length" in a.log()
+        # a visitor who reads slowly, and one who goes
+        x = a.send("/file")
+        within(LIMIT, lambda: a.worker.state() == adapter.BOARD_SENDING,
+               "it to wait for the visitor")
+        equal(x.read().body, data)
+        x = a.send("/file")
+        within(LIMIT, lambda: a.worker.state() == adapter.BOARD_SENDING)
+        x.leave()
+        equal(a.ask("/file").body, data)
+        # a file that becomes shorter meanwhile
+        x = a.send("/short")
+        within(LIMIT, lambda: a.worker.state() == adapter.BOARD_SENDING)
+        os.truncate(os.path.join(a.directory, "short"), 1000)
+        while x.more():
+            pass
+        assert len(x.raw) < len(data), len(x.raw)
+        assert data.startswith(x.body()[:1000])
+        assert "become shorter" in a.log(), a.log()
+        equal(a.ask("/file").body, data)
+        # an application that wants to be ended by a closed pipe
+        equal(a.ask("/pipes").body, data)
+        x = a.send("/pipes")
+        within(LIMIT, lambda: a.worker.state() == adapter.BOARD_SENDING)
+        x.leave()
+        equal(a.ask("/pipes").body, data)
 
 
 @app_test("a small answer is one write, a large one full records", """
