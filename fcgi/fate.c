@@ -129,6 +129,17 @@ fates_accepted(const struct fates *f, const char *generation)
 	return n;
 }
 
+uint64_t
+fates_answered(const struct fates *f)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (f->boards[i].is_alive)
+			n += f->boards[i].board.word[BOARD_REQUESTS];
+	return n;
+}
+
 enum fate
 fates_of(const struct fates *f, const struct fate_request *r,
     const struct board **board)

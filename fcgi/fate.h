@@ -42,7 +42,7 @@ struct fate_request {
 	int64_t handed; /* when it was sent there, clock_ms() */
 };
 
-#define FATES_FRESH 20 /* ms that a look is good for */
+#define FATES_FRESH 4 /* ms that a look is good for */
 
 void fates_release(struct fates *);
 
@@ -53,6 +53,9 @@ void fates_look(struct fates *, int run_fd, int64_t now);
 /* How many workers of that generation are busy with what they have accepted
  * themselves. */
 unsigned fates_accepted(const struct fates *, const char *generation);
+
+/* How many requests all living workers have answered, each for itself. */
+uint64_t fates_answered(const struct fates *);
 
 /* *board: its page if FATE_RUNNING or FATE_DEAD, until the next look. */
 enum fate fates_of(const struct fates *, const struct fate_request *,

@@ -39,6 +39,8 @@
 #define RESPONDER_LEAVE        5000 /* ms for a new connection to say something */
 #define RESPONDER_FORK_EVERY   1000 /* ms between two candidates of ours */
 #define RESPONDER_SWEEP        20   /* ms until ended connections are seen */
+#define RESPONDER_STEP_IN      5 /* ms that connections are left to workers */
+#define RESPONDER_FAST         8 /* requests that they answer meanwhile */
 
 struct responder {
 	struct loop *loop;
@@ -52,6 +54,8 @@ struct responder {
 		struct responder *owner;
 		int fd;
 		int line; /* where workers accept, too; -1 */
+		struct timer step_in;
+		uint64_t answered; /* requests there were when it was set */
 	} listener[RESPONDER_LISTENERS_MOST];
 	struct watch back; /* on which they hand over what is not theirs; -1 */
 	size_t nlisteners;
@@ -219,8 +223,7 @@ responder_line_up(struct responder *r, int64_t now)
 		if (l->line != -1)
 			listen_line_again(l->line, l->fd);
 		else if ((l->line = listen_line(l->fd)) != -1) {
-			if (l->watch.at != 0)
-				loop_unwatch(r->loop, &l->watch);
+			loop_unwatch(r->loop, &l->watch);
 			l->watch.fd = l->line;
 			if (!r->is_paused &&
 			    loop_watch(r->loop, &l->watch) == -1)
@@ -228,6 +231,26 @@ responder_line_up(struct responder *r, int64_t now)
 		}
 	}
 	responder_look_at_sockets(r, now);
+}
+
+/* Nobody waits there beside us any more. */
+static void
+responder_alone(struct responder *r, int64_t now)
+{
+	struct listener *l;
+
+	for (size_t i = 0; i < r->nlisteners && !r->is_leaving; i++) {
+		l = &r->listener[i];
+		if (l->line == -1)
+			continue;
+		loop_unwatch(r->loop, &l->watch);
+		loop_cancel(r->loop, &l->step_in);
+		fd_close(&l->line);
+		l->watch.fd = l->fd;
+		l->answered = 0;
+		if (!r->is_paused && loop_watch(r->loop, &l->watch) == -1)
+			responder_pause(r, now);
+	}
 }
 
 /* Is there a connection that nobody comes for? A worker that was woken for it
@@ -999,6 +1022,8 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 		responder_take_routes(r, message, now);
 	else if (strcmp(type, "lent") == 0)
 		responder_line_up(r, now);
+	else if (strcmp(type, "returned") == 0)
+		responder_alone(r, now);
 	else if (strcmp(type, "queue") == 0 && nfds == 2) {
 		responder_take_queue(r, message, fds, now);
 		return;
@@ -1055,6 +1080,7 @@ responder_lost(struct responder *r, int64_t now)
 	loop_unwatch(r->loop, &r->link);
 	fd_close(&r->link.fd);
 	r->has_routes = 0;
+	responder_alone(r, now); /* its workers leave */
 	for (q = r->queues; q != NULL; q = next) {
 		next = q->next;
 		if (q->is_over)
@@ -1176,6 +1202,7 @@ responder_resume(struct responder *r)
 	r->is_paused = 0;
 	for (size_t i = 0; i < r->nlisteners; i++)
 		if (r->listener[i].watch.at == 0 &&
+		    r->listener[i].step_in.place == 0 &&
 		    loop_watch(r->loop, &r->listener[i].watch) == -1)
 			r->is_paused = 1;
 }
@@ -1312,6 +1339,48 @@ responder_accept(struct responder *r, int listener, int64_t now)
 	return 1;
 }
 
+/*
+ * Connections come, and no worker is idle. While workers are fast they take
+ * them sooner than any that goes through us: those are left to them for some
+ * milliseconds, and longer as long as they make progress. Returns 1 if so.
+ */
+static int
+responder_leaves_to_workers(
+    struct responder *r, struct listener *l, int64_t now)
+{
+	uint64_t answered, before = l->answered;
+	int is_first = before == 0;
+
+	fates_look(&r->rules.fates, r->rules.spool_dir, now);
+	answered = fates_answered(&r->rules.fates);
+	if (answered == 0) /* nobody has answered anything yet */
+		return 0;
+	l->answered = answered;
+	if (!is_first && answered - before < RESPONDER_FAST)
+		return 0;
+	return loop_timer(r->loop, &l->step_in, now + RESPONDER_STEP_IN) == 0;
+}
+
+static void
+responder_step_in(struct timer *t, int64_t now)
+{
+	struct listener *l =
+	    (struct listener *)((char *)t - offsetof(struct listener, step_in));
+	struct responder *r = l->owner;
+	struct pollfd waits = { .fd = l->fd, .events = POLLIN };
+
+	if (r->is_leaving || r->is_paused)
+		return;
+	if (poll(&waits, 1, 0) == 1) {
+		if (responder_leaves_to_workers(r, l, now))
+			return;
+		(void)responder_accept(r, l->fd, now);
+	}
+	l->answered = 0;
+	if (!r->is_paused && loop_watch(r->loop, &l->watch) == -1)
+		responder_pause(r, now);
+}
+
 static void
 responder_listener_ready(struct watch *w, short got, int64_t now)
 {
@@ -1319,7 +1388,10 @@ responder_listener_ready(struct watch *w, short got, int64_t now)
 
 	(void)got;
 	responder_sweep(l->owner, now);
-	(void)responder_accept(l->owner, l->fd, now);
+	if (l->line != -1 && responder_leaves_to_workers(l->owner, l, now))
+		loop_unwatch(l->owner->loop, w);
+	else
+		(void)responder_accept(l->owner, l->fd, now);
 }
 
 /* ----------------------------------------------------------- its own end -- */
@@ -1401,6 +1473,7 @@ responder_leave(void *arg, int64_t now)
 		while (responder_accept(r, r->listener[i].fd, now))
 			continue;
 		loop_unwatch(r->loop, &r->listener[i].watch);
+		loop_cancel(r->loop, &r->listener[i].step_in);
 		fd_close(&r->listener[i].line);
 		if (r->spec->is_own)
 			fd_close(&r->listener[i].fd);
@@ -1516,6 +1589,7 @@ responder_run(const struct responder_spec *spec)
 	for (size_t i = 0; i < spec->nlisteners; i++) {
 		r.listener[i].owner = &r;
 		r.listener[i].line = -1;
+		r.listener[i].step_in.due = responder_step_in;
 		r.listener[i].fd = spec->listener[i];
 		r.listener[i].watch = (struct watch){ .fd = spec->listener[i],
 			.want = POLLIN,

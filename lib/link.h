@@ -73,7 +73,8 @@
  *   app      as queue, without descriptors: something of it has changed
  *   gone     generation              that queue is over
  *   lent                             a worker has joined those that wait at
- *                                    the sockets
+ *                                    the sockets, or one may not have come
+ *   returned                         no worker waits there any more
  *   verdict  counter, status, code, text, ended: whether the worker has (a
  *            direct answer may still be written before), wrote (enum
  *            board_wrote)

@@ -70,6 +70,7 @@ struct supervisor {
 	size_t npeers;
 	struct parent *parents;
 	struct lending lending;
+	int is_lending; /* a worker has sockets, as responders know */
 	struct discovery found;
 	uint64_t stamp;
 	struct pool *pools;
@@ -467,6 +468,22 @@ pool_wants_sockets(const struct pool *p)
 	return 0;
 }
 
+/* Tells responders when the last worker that had sockets has none. */
+static void
+supervisor_note_lending(struct supervisor *s)
+{
+	const struct pool *p;
+	const struct worker *w;
+	int is_lending = 0;
+
+	for (p = s->pools; p != NULL; p = p->next)
+		for (w = p->workers; w != NULL; w = w->next)
+			is_lending |= w->has_sockets;
+	if (s->is_lending && !is_lending)
+		supervisor_broadcast(s, json_pack("{s:s}", "type", "returned"));
+	s->is_lending = is_lending;
+}
+
 /* Lends the sockets there are to the workers of the only app, or takes them
  * back: called whenever that may have changed, and once a second. */
 static void
@@ -477,19 +494,20 @@ supervisor_lend(struct supervisor *s, int64_t now)
 	char *public;
 
 	(void)now;
-	if (p == NULL) {
+	if (p == NULL)
 		supervisor_take_back(s);
-		return;
+	else if (pool_wants_sockets(p) &&
+		 lending_look(&s->lending, s->found.groups, s->found.ngroups) &&
+		 discover_stamp(s->found.groups, s->found.ngroups) ==
+		     s->stamp) { /* else the next tick tries again */
+		public = supervisor_public(p);
+		for (w = p->workers; w != NULL; w = w->next)
+			if (w->state == WORKER_READY)
+				lending_give(
+				    &s->lending, w, p->app.mount, public);
+		free(public);
 	}
-	if (!pool_wants_sockets(p) ||
-	    !lending_look(&s->lending, s->found.groups, s->found.ngroups) ||
-	    discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
-		return; /* the next tick tries again */
-	public = supervisor_public(p);
-	for (w = p->workers; w != NULL; w = w->next)
-		if (w->state == WORKER_READY)
-			lending_give(&s->lending, w, p->app.mount, public);
-	free(public);
+	supervisor_note_lending(s);
 }
 
 /* A worker waits at the sockets: responders are to wait behind it. */
