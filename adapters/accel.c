@@ -127,12 +127,13 @@ static int
 accelerator_wait(struct accelerator *s)
 {
 	struct epoll_event events[4];
-	int n;
+	PyThreadState *thread = PyEval_SaveThread();
+	int n = epoll_wait(s->waits, events, 4, -1), failure = errno;
 
-	Py_BEGIN_ALLOW_THREADS n = epoll_wait(s->waits, events, 4, -1);
-	Py_END_ALLOW_THREADS if (n == -1) return errno == EINTR
-	    ? PyErr_CheckSignals()
-	    : failed_call();
+	PyEval_RestoreThread(thread);
+	errno = failure;
+	if (n == -1)
+		return errno == EINTR ? PyErr_CheckSignals() : failed_call();
 	for (int i = 0; i < n; i++)
 		if (events[i].data.fd == CONTROL)
 			return accelerator_hear(s);

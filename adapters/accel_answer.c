@@ -310,10 +310,15 @@ static int
 answer_wait(const struct answer *a)
 {
 	struct pollfd room = { .fd = a->fd, .events = POLLOUT };
+	PyThreadState *thread;
 	int n;
 
-	Py_BEGIN_ALLOW_THREADS n = poll(&room, 1, -1);
-	Py_END_ALLOW_THREADS return n == -1 ? PyErr_CheckSignals() : 0;
+	if (PyErr_CheckSignals() == -1) /* that came while we sent */
+		return -1;
+	thread = PyEval_SaveThread();
+	n = poll(&room, 1, -1);
+	PyEval_RestoreThread(thread);
+	return n == -1 ? PyErr_CheckSignals() : 0;
 }
 
 /*
@@ -740,13 +745,15 @@ answer_how_to_shut(const struct answer *a)
 int
 answer_hang_up(struct answer *a)
 {
+	PyThreadState *thread;
 	int how;
 
 	a->is_closed = 1;
 	while (a->is_handing_over) {
-		/* a thread: it is not us, who wait here */
-		Py_BEGIN_ALLOW_THREADS sched_yield();
-		Py_END_ALLOW_THREADS
+		/* a thread is at it; we are not, who stand here */
+		thread = PyEval_SaveThread();
+		sched_yield();
+		PyEval_RestoreThread(thread);
 	}
 	if (a->python != NULL)
 		return answer_tell(a, WORD_HANG_UP, NULL);

@@ -527,7 +527,8 @@ class Answer:
                     continue
                 self.board.wrote(BOARD_PARTS)
         finally:
-            self.board.sending(False)
+            if not self.closed:  # by another thread
+                self.board.sending(False)
 
     def count(self):
         """Before the last byte goes: who has the answer sees it counted."""
