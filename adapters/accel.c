@@ -22,6 +22,7 @@
 
 PyObject *accel_words[WORDS];
 int accel_forked;
+int accel_has_children;
 static struct accelerator *the_one; /* whose sockets a fork must not hold */
 
 static const char *const word_texts[WORDS] = {
@@ -218,6 +219,7 @@ request_read(struct request *r, const struct accelerator *s, size_t length,
 	r->body = after + r->head.params;
 	r->answer = fds[0];
 	r->spool = n == 2 ? fds[1] : -1;
+	r->is_ours = 0;
 	r->now = clock_ms();
 	return (uint64_t)r->now <= r->head.not_after;
 }
@@ -273,6 +275,31 @@ accelerator_take(struct accelerator *s)
 	return failed ? -1 : 1;
 }
 
+/*
+ * Takes a request from the queue or, while that is empty, a connection. While
+ * connections come faster than every millisecond, the queue is not asked before
+ * each of them; before we sleep, both are.
+ */
+static int
+accelerator_take_any(struct accelerator *s)
+{
+	int took;
+
+	if (s->accept == NULL || !s->is_watching)
+		return accelerator_take(s);
+	if (s->taken != s->queue_asked) {
+		took = accelerator_take(s);
+		if (took != 0)
+			return took;
+		s->queue_asked = s->taken;
+		return accept_take(s);
+	}
+	took = accept_take(s);
+	if (took == 0)
+		took = accelerator_take(s);
+	return took;
+}
+
 /* One turn of the loop in Worker.serve(): 1 to go on, 0 at the end, -1. */
 static int
 accelerator_turn(struct accelerator *s)
@@ -285,9 +312,7 @@ accelerator_turn(struct accelerator *s)
 	if (leaving == -1 ||
 	    (leaving && s->is_watching && accelerator_unwatch(s) == -1))
 		return -1;
-	took = accelerator_take(s);
-	if (took == 0 && s->is_watching)
-		took = accept_take(s);
+	took = accelerator_take_any(s);
 	if (took == -1)
 		return -1;
 	if (took == 1)
@@ -360,7 +385,7 @@ accelerator_init(PyObject *self, PyObject *args, PyObject *kwargs)
 	Py_INCREF(worker);
 	s->worker = worker;
 	s->waits = -1;
-	accel_forked = 0;
+	accel_forked = accel_has_children = 0;
 	the_one = s;
 	if (accelerator_find(s) == -1 || environ_init(&s->environ) == -1 ||
 	    page_map(&s->page, SCOREBOARD) == -1)
@@ -480,6 +505,12 @@ forked(void)
 		accept_forked(the_one->accept);
 }
 
+static void
+has_forked(void)
+{
+	accel_has_children = 1;
+}
+
 static int
 module_fill(PyObject *module)
 {
@@ -493,7 +524,8 @@ module_fill(PyObject *module)
 		if (accel_words[i] == NULL)
 			return -1;
 	}
-	if (!is_watching_forks && pthread_atfork(NULL, NULL, forked) != 0) {
+	if (!is_watching_forks &&
+	    pthread_atfork(NULL, has_forked, forked) != 0) {
 		PyErr_NoMemory();
 		return -1;
 	}

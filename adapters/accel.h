@@ -70,6 +70,8 @@ extern PyObject *accel_words[WORDS];
 /* Set in a process that was forked from the worker. It has no answer to give,
  * and ends when the application comes back to us. */
 extern int accel_forked;
+/* Set in one that has forked: somebody may hold copies of what we close. */
+extern int accel_has_children;
 
 /* ---------------------------------------------------------------- environ --
  * Keys are made once. The last value of each is kept, as most of them come
@@ -206,6 +208,7 @@ struct accelerator {
 	int is_making_head;    /* somebody is at it */
 	int64_t taken;         /* when the last request was taken */
 	int64_t heard;         /* when the control socket was last looked at */
+	int64_t queue_asked;   /* taken, when the queue was last found empty */
 	size_t head_length; /* of the answer at hand, without a record's head */
 	unsigned char head[RECORD_HEAD + RECORD_MOST];
 	unsigned char message[WIRE_MOST];
@@ -221,6 +224,7 @@ struct request {
 	const char *body; /* the inline one */
 	int answer;       /* descriptors: -1 once they have an owner */
 	int spool;
+	int is_ours; /* accepted by us: no responder holds its connection */
 	int64_t now;
 };
 
@@ -238,7 +242,7 @@ struct answer {
 	int fd; /* -1 when it is closed or Python's */
 	unsigned request_id;
 	int64_t taken;
-	int is_direct, is_kept, is_nginx, is_head_request;
+	int is_direct, is_kept, is_nginx, is_head_request, is_ours;
 	int status;
 	int is_called, has_head, is_begun, is_ended, is_whole, is_counted,
 	    is_closed, is_handing_over;

@@ -244,7 +244,9 @@ incoming_answer(struct accelerator *s, struct lent_socket *l,
 {
 	struct params *p = &s->accept->params;
 	const char *method = params_get(p, "REQUEST_METHOD");
-	struct request r = { .answer = fd, .spool = -1, .now = s->taken };
+	struct request r = {
+		.answer = fd, .spool = -1, .is_ours = 1, .now = s->taken
+	};
 	int again = -1, failed;
 
 	if (q->keep && (again = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)

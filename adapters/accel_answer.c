@@ -697,6 +697,7 @@ answer_new(struct accelerator *s, const struct request *r, struct told *facts)
 	a->taken = r->now;
 	a->is_direct = (r->head.flags & WIRE_DIRECT) != 0;
 	a->is_kept = (r->head.flags & WIRE_KEEP_CONN) != 0;
+	a->is_ours = r->is_ours;
 	a->is_nginx =
 	    facts[FACT_SOFTWARE].length >= sizeof nginx - 1 &&
 	    memcmp(facts[FACT_SOFTWARE].text, nginx, sizeof nginx - 1) == 0;
@@ -739,6 +740,8 @@ answer_how_to_shut(const struct answer *a)
 		return SHUT_RDWR;
 	if (a->is_direct && a->is_whole && a->is_kept)
 		return -1;
+	if (a->is_ours && a->is_whole && !accel_has_children)
+		return -1; /* close() does it, for nobody else has it */
 	return SHUT_WR;
 }
 
