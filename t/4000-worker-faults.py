@@ -13,7 +13,7 @@ from mamayo import Mamayo, Process, alive, gone
 m = Mamayo(workers={"max": 1}, timeout=3)
 m.app("blog")
 m.app("other")
-m.app("wide", workers={"max": 10})
+m.app("wide", workers={"max": 10}, timeout=20)
 m.start()
 
 

@@ -29,7 +29,7 @@ APP = {"name": str, "mount": str, "directory": str, "state": str,
        "accelerator_reason": str, "requests": int, "queued": int,
        "workers": list}
 WORKER = {"pid": int, "state": str, "requests": int, "since": int,
-          "url": str}
+          "url": str, "accepting": bool}
 FORKSERVER = {"pid": int, "state": str, "python": str, "app": str,
               "modules": int, "workers": int, "since": int}
 
