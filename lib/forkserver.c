@@ -327,12 +327,6 @@ forkserver_fail(struct forkserver *f, int64_t ready_ms, int64_t now)
 /* ------------------------------------------------------------ what it says --
  */
 
-static void
-forkserver_copy_key(char *key, const char *from)
-{
-	snprintf(key, FORKSERVER_KEY, "%s", from);
-}
-
 static struct forkserver *
 forkserver_new(struct forkservers *all, const char *key)
 {
@@ -341,7 +335,7 @@ forkserver_new(struct forkservers *all, const char *key)
 	f->all = all;
 	f->state = FORKSERVER_AWAY;
 	f->log = f->control.fd = -1;
-	forkserver_copy_key(f->key, key);
+	snprintf(f->key, sizeof f->key, "%s", key);
 	f->next = all->list;
 	all->list = f;
 	return f;
@@ -1002,12 +996,14 @@ forkserver_order(struct forkserver *f, struct fork_order *o,
 	if (!forkserver_takes_orders(f, now))
 		return -1;
 	o->id = ++f->all->last_id;
-	if (link_send(f->control.fd, order_message(o, spec), fds, 4) == -1)
-		return -1;
 	o->limit.due = order_due;
 	if (f->app == NULL &&
 	    loop_timer(f->all->loop, &o->limit, now + limit) == -1)
-		return -1; /* what is forked finds its socket at its end */
+		return -1;
+	if (link_send(f->control.fd, order_message(o, spec), fds, 4) == -1) {
+		loop_cancel(f->all->loop, &o->limit);
+		return -1;
+	}
 	o->from = f;
 	o->is_waiting = 1;
 	f->used = now;
