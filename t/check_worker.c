@@ -565,6 +565,139 @@ START_TEST(test_a_hundred_lives_leave_no_descriptor_and_no_page)
 }
 END_TEST
 
+/* --- ordered from a fork server, which a script plays, too --- */
+
+static char here[600], interpreter[700], its_log[700], no_text[] = "",
+						       its_name[] = "blog";
+static struct account account = { .run = here, .log = its_log };
+static struct forkservers all;
+
+static void
+nothing_left(struct forkservers *them, int64_t now)
+{
+	(void)now;
+	ck_assert_int_eq(forkservers_count(them), 0);
+}
+
+/* The worker is what `script` does with the arguments of a worker, the fork
+ * server what it does with the others. */
+static void
+start_from(const char *server, const char *script, int64_t start_timeout)
+{
+	static char *env[] = { NULL };
+	struct app app = { .name = its_name,
+		.host = no_text,
+		.mount = no_text,
+		.directory = here };
+	struct app_settings settings = { .idle = 60 };
+	struct python python = { .path = interpreter };
+	const struct fork_need need = { .app = &app,
+		.settings = &settings,
+		.python = &python,
+		.env = env,
+		.log = 2 };
+	const char *argv[] = { "sh", "-c", script, NULL };
+	struct proc_spec spec = { .path = "/bin/sh",
+		.argv = argv,
+		.env = (const char *const *)env,
+		.directory = "/",
+		.fd = { -1, 2, 2, -1, 2, -1 },
+		.umask = 022 };
+	struct worker_how how = { .loop = loop,
+		.spec = &spec,
+		.boards_dir = boards,
+		.generation = "generation",
+		.start_timeout = start_timeout,
+		.stop_timeout = NEVER };
+	char path[700], text[1024];
+	struct problem why;
+
+	ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+	snprintf(interpreter, sizeof interpreter, "%s/interpreter", here);
+	snprintf(text, sizeof text, "#!/bin/sh\n%s\n", server);
+	scene_write(interpreter, text);
+	ck_assert_int_eq(chmod(interpreter, 0700), 0);
+	ck_assert_int_eq(mkdir("preload", 0700), 0);
+	snprintf(its_log, sizeof its_log, "%s/log", here);
+	scene_write(its_log, "");
+	forkservers_init(&all, loop, &account);
+	all.are_possible = 1;
+	all.empty = nothing_left;
+	how.from = forkservers_find(&all, &need, clock_ms());
+	snprintf(
+	    path, sizeof path, "preload/%s.json", forkserver_key(how.from));
+	scene_write(path, "{}");
+	memset(&worker, 0, sizeof worker);
+	worker.said = said;
+	worker.changed = changed;
+	ck_assert_msg(
+	    worker_start(&worker, &how, clock_ms(), &why) == 0, "%s", why.text);
+	ck_assert_int_eq(worker.state, WORKER_STARTING);
+	ck_assert_int_eq(worker.pid, 0); /* nobody has forked it yet */
+}
+
+static void
+leave_forkservers(void)
+{
+	int64_t end = clock_ms() + LIMIT;
+
+	forkservers_leave(&all, NULL, clock_ms());
+	while (forkservers_count(&all) > 0) {
+		ck_assert_int_lt(clock_ms(), end);
+		spend(10);
+	}
+	forkservers_release(&all);
+	leave();
+}
+
+START_TEST(test_what_a_fork_server_refuses_or_forgets_is_started_directly)
+{
+	static const char *const servers[] = { HEAR
+		" >/dev/null; printf "
+		"'{\"type\":\"refused\",\"id\":1}' >&3; " HEAR,
+		HEAR " >/dev/null; exit 1", "exit 1", "echo nonsense >&3",
+		"printf '{\"type\":\"ready\"}' >&3; exec sleep 600" };
+
+	for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
+		story[0] = words[0] = '\0';
+		enter();
+		start_from(servers[i], READY HEAR " >/dev/null", NEVER);
+		until(WORKER_READY);
+		ck_assert_int_gt(worker.pid, 0);
+		ck_assert_ptr_null(worker.plan);
+		worker_feed(&worker, WORKER_ASKED, clock_ms());
+		until(WORKER_DEAD);
+		ck_assert_str_eq(story, "ready draining dead ");
+		ck_assert_int_eq(boards_left(), 0);
+		leave_forkservers();
+	}
+}
+END_TEST
+
+START_TEST(test_what_is_ordered_can_be_late_and_was_never_there)
+{
+	enter();
+	start_from("exec sleep 600", READY HEAR, 100);
+	until(WORKER_DEAD);
+	ck_assert_str_eq(story, "stuck dead ");
+	ck_assert_int_eq(worker.pid, 0);
+	ck_assert_int_eq(boards_left(), 0);
+	leave_forkservers();
+}
+END_TEST
+
+START_TEST(test_what_is_ordered_and_not_wanted_any_more_never_comes)
+{
+	enter();
+	start_from("exec sleep 600", READY HEAR, NEVER);
+	worker_feed(&worker, WORKER_ASKED, clock_ms());
+	until(WORKER_DEAD);
+	ck_assert_str_eq(story, "draining dead ");
+	ck_assert_str_eq(words, "");
+	leave_forkservers();
+}
+END_TEST
+
 SUITE("worker", test_is_ready_when_it_says_so_and_leaves_when_it_is_asked,
     test_says_that_it_cannot_and_goes, test_dies_before_it_has_said_anything,
     test_dies_by_a_signal_when_it_was_ready,
@@ -588,4 +721,7 @@ SUITE("worker", test_is_ready_when_it_says_so_and_leaves_when_it_is_asked,
     test_a_person_is_shown_what_its_board_says_while_it_is_ready,
     test_what_cannot_be_executed_leaves_nothing_behind,
     test_what_has_no_page_is_not_started,
-    test_a_hundred_lives_leave_no_descriptor_and_no_page);
+    test_a_hundred_lives_leave_no_descriptor_and_no_page,
+    test_what_a_fork_server_refuses_or_forgets_is_started_directly,
+    test_what_is_ordered_can_be_late_and_was_never_there,
+    test_what_is_ordered_and_not_wanted_any_more_never_comes);
