@@ -43,9 +43,11 @@ struct forkserver {
 	json_t *library; /* [[path, mtime]] as of its start */
 	char *to_learn;
 	int modules;
-	int is_useless;               /* that interpreter cannot be one */
-	unsigned failures;            /* in a row */
-	int64_t retry_at;             /* clock_ms(); 0: at once */
+	int is_useless;    /* that interpreter cannot be one */
+	int is_slow;       /* an order was given up while it started */
+	int is_over;       /* another one is in its place */
+	unsigned failures; /* in a row */
+	int64_t retry_at;  /* clock_ms(); 0: at once */
 	int64_t started, ready, used; /* clock_ms(); ready 0: never was */
 	int64_t idle;                 /* ms */
 	struct fork_order *orders;    /* not answered, and workers that live */
@@ -242,15 +244,6 @@ forkserver_feed(struct forkserver *f, enum forkserver_event event, int64_t now)
 }
 
 static void
-forkserver_due(struct timer *t, int64_t now)
-{
-	forkserver_feed(
-	    (struct forkserver *)((char *)t -
-				  offsetof(struct forkserver, deadline)),
-	    FORKSERVER_LATE, now);
-}
-
-static void
 forkserver_free(struct forkserver *f)
 {
 	struct forkserver **link;
@@ -366,9 +359,10 @@ static void forkserver_lesson_due(struct timer *, int64_t);
 static void forkserver_hear(struct watch *, short, int64_t);
 static void forkserver_ended(struct proc *, int, int64_t);
 
-/* Another one in its place; this one leaves. */
+/* Another one in its place; this one leaves, or is ended. */
 static struct forkserver *
-forkserver_replace(struct forkserver *f, int64_t now)
+forkserver_replace(
+    struct forkserver *f, enum forkserver_event event, int64_t now)
 {
 	struct forkserver *new = forkserver_new(f->all, f->key);
 
@@ -381,9 +375,26 @@ forkserver_replace(struct forkserver *f, int64_t now)
 	new->lesson.due = forkserver_lesson_due;
 	new->failures = f->failures;
 	new->retry_at = f->retry_at;
-	forkserver_feed(f, FORKSERVER_ASKED, now);
+	f->is_over = 1;
+	forkserver_feed(f, event, now);
 	forkserver_refuse_all(f, "it is being replaced", now);
 	return new;
+}
+
+/* It does not come to an end with what its state is about. */
+static void
+forkserver_due(struct timer *t, int64_t now)
+{
+	struct forkserver *f =
+	    (struct forkserver *)((char *)t -
+				  offsetof(struct forkserver, deadline));
+
+	if (f->is_over || f->app != NULL || f->state == FORKSERVER_LEAVING) {
+		forkserver_feed(f, FORKSERVER_LATE, now);
+		return;
+	}
+	forkserver_fail(f, -1, now);
+	(void)forkserver_replace(f, FORKSERVER_LATE, now);
 }
 
 /* It has found something in itself that no worker should have. */
@@ -396,7 +407,7 @@ forkserver_take_replace(
 	log_info("fork server %ld is replaced: %s", (long)f->pid,
 	    link_string(message, "text"));
 	forkserver_fail(f, -1, now);
-	new = forkserver_replace(f, now);
+	new = forkserver_replace(f, FORKSERVER_ASKED, now);
 	if (new->to_learn == NULL)
 		new->to_learn = xstrdup("");
 	forkserver_lesson_at(new, new->retry_at);
@@ -405,6 +416,7 @@ forkserver_take_replace(
 static void
 forkserver_take_ready(struct forkserver *f, const json_t *message, int64_t now)
 {
+	f->is_slow = 0;
 	f->modules = (int)link_int(message, "modules");
 	json_decref(f->library);
 	f->library = json_incref(json_object_get(message, "library"));
@@ -541,8 +553,8 @@ forkserver_ended(struct proc *p, int status, int64_t now)
 
 	while (forkserver_take_one(f, now))
 		continue;
-	was_asked = f->state == FORKSERVER_LEAVING;
-	if (was_asked || f->is_useless)
+	was_asked = f->state == FORKSERVER_LEAVING || f->is_over;
+	if (f->state == FORKSERVER_LEAVING || f->is_useless)
 		log_info("fork server %ld has left", (long)f->pid);
 	else {
 		log_warn("fork server %ld ended: %s", (long)f->pid,
@@ -672,7 +684,7 @@ forkserver_start(struct forkserver *f, int64_t now)
 	}
 	f->pid = f->proc.pid;
 	f->started = f->used = now;
-	f->ready = 0;
+	f->ready = f->is_slow = 0;
 	forkserver_feed(f, FORKSERVER_STARTED, now);
 	log_info("fork server %ld starts with %s%s%s", (long)f->pid, f->python,
 	    f->app != NULL ? " for " : "", f->app != NULL ? f->app : "");
@@ -720,7 +732,7 @@ forkservers_by_key(struct forkservers *all, const char *key)
 	struct forkserver *f;
 
 	for (f = all->list; f != NULL; f = f->next)
-		if (strcmp(f->key, key) == 0 &&
+		if (strcmp(f->key, key) == 0 && !f->is_over &&
 		    f->state != FORKSERVER_LEAVING &&
 		    f->state != FORKSERVER_KILLED &&
 		    f->state != FORKSERVER_STUCK)
@@ -927,7 +939,7 @@ forkservers_find(
 	if (is_changed) {
 		log_info("fork server %ld is replaced: %s has changed",
 		    (long)f->pid, is_app ? f->app : "the library");
-		f = forkserver_replace(f, now);
+		f = forkserver_replace(f, FORKSERVER_ASKED, now);
 	}
 	if (is_app && f->state == FORKSERVER_AWAY)
 		forkserver_set_app(f, need);
@@ -958,8 +970,11 @@ order_due(struct timer *t, int64_t now)
 	order_unlink(o);
 	o->is_waiting = 0;
 	o->from = NULL;
-	if (f->state == FORKSERVER_READY)
-		forkserver_feed(f, FORKSERVER_LATE, now);
+	f->is_slow = 1;
+	if (f->state == FORKSERVER_READY && !f->is_over) {
+		forkserver_fail(f, -1, now);
+		(void)forkserver_replace(f, FORKSERVER_LATE, now);
+	}
 	o->answered(o, -1, "the fork server does not answer", now);
 }
 
@@ -969,7 +984,8 @@ forkserver_takes_orders(struct forkserver *f, int64_t now)
 	if (f->state == FORKSERVER_AWAY &&
 	    (f->app != NULL || forkserver_remembers(f)))
 		(void)forkserver_start(f, now);
-	return f->state == FORKSERVER_STARTING || f->state == FORKSERVER_READY;
+	return (f->state == FORKSERVER_STARTING && !f->is_slow) ||
+	       f->state == FORKSERVER_READY;
 }
 
 static json_t *
@@ -1034,8 +1050,10 @@ forkserver_too_late(struct fork_order *o, int64_t now)
 	struct forkserver *f = o->from;
 
 	forkserver_forget(o, now);
-	if (f != NULL && f->app != NULL)
-		forkserver_feed(f, FORKSERVER_LATE, now); /* it hangs there */
+	if (f == NULL || f->app == NULL)
+		return;
+	f->is_over = 1;
+	forkserver_feed(f, FORKSERVER_LATE, now); /* it hangs there */
 }
 
 /* ----------------------------------------------------------------- leaving --

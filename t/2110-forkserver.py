@@ -595,11 +595,11 @@ def _():
         def hangs_here():
             time.sleep(600)
         hangs_here()
-    """, preload="app", start_timeout=1)
+    """, preload="app", start_timeout=4)
     account.start()
     for name, words in (("bad", "there is no module no_such_module_4711"),
                         ("exits", "exit status 7"),
-                        ("hangs", "not ready 1 seconds after its start")):
+                        ("hangs", "not ready 4 seconds after its start")):
         got = account.get("/%s/" % name)
         equal((got.status, got.error), (503, "cannot-start"), repr(got))
         within(10, lambda: words in account.log(name), account.log(name))

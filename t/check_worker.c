@@ -633,7 +633,6 @@ start_from(const char *server, const char *script, int64_t start_timeout)
 	ck_assert_msg(
 	    worker_start(&worker, &how, clock_ms(), &why) == 0, "%s", why.text);
 	ck_assert_int_eq(worker.state, WORKER_STARTING);
-	ck_assert_int_eq(worker.pid, 0); /* nobody has forked it yet */
 }
 
 static void
@@ -690,6 +689,7 @@ START_TEST(test_what_is_ordered_and_not_wanted_any_more_never_comes)
 {
 	enter();
 	start_from("exec sleep 600", READY HEAR, NEVER);
+	ck_assert_int_eq(worker.pid, 0); /* nobody has forked it yet */
 	worker_feed(&worker, WORKER_ASKED, clock_ms());
 	until(WORKER_DEAD);
 	ck_assert_str_eq(story, "draining dead ");
