@@ -1,41 +1,17 @@
 #include "config.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "fcgi/command.h"
 #include "lib/account.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
-#include "lib/lease.h"
 #include "lib/link.h"
-
-#define STATUS_WAIT 10000 /* ms for the supervisor's next word */
-
-/* The next message, or NULL (errno). */
-static json_t *
-status_next(int fd)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	json_t *message = NULL;
-	size_t nfds = 0;
-	int got = 0;
-
-	while (got == 0) {
-		if (poll(&p, 1, STATUS_WAIT) == 0) {
-			errno = ETIMEDOUT;
-			return NULL;
-		}
-		got = link_recv(fd, &message, NULL, &nfds);
-	}
-	return got == 1 ? message : NULL;
-}
+#include "lib/stopped.h"
 
 /* Everything that a supervisor says, as one object; NULL if it does not. */
 static json_t *
@@ -45,14 +21,9 @@ status_ask(int fd)
 	json_t *forkservers = json_array();
 	const char *type;
 
-	if (link_send(fd,
-		json_pack("{s:s, s:s, s:s, s:i}", "type", "hello", "role",
-		    "command", "version", PACKAGE_VERSION, "protocol",
-		    LINK_PROTOCOL),
-		NULL, 0) == -1 ||
-	    link_send(fd, json_pack("{s:s}", "type", "status"), NULL, 0) == -1)
+	if (command_tell(fd, json_pack("{s:s}", "type", "status")) == -1)
 		goto fail;
-	while ((message = status_next(fd)) != NULL) {
+	while ((message = command_hear(fd)) != NULL) {
 		type = link_string(message, "type");
 		if (strcmp(type, "status") == 0 && status == NULL)
 			status = json_incref(message);
@@ -75,6 +46,15 @@ fail:
 	return NULL;
 }
 
+/* Its state while no supervisor runs. */
+static const char *
+status_without(const struct account *a, const struct app *app)
+{
+	if (stopped_is(a->root, app->name))
+		return "stopped";
+	return app->refused != NULL ? "failing" : "asleep";
+}
+
 /* No supervisor runs: what is on disk. */
 static json_t *
 status_asleep(const struct account *a, struct problem *why)
@@ -94,11 +74,10 @@ status_asleep(const struct account *a, struct problem *why)
 			      "s:i, s:i, s:[]}",
 			"name", app->name, "mount",
 			app->mount[0] != '\0' ? app->mount : "/", "directory",
-			app->directory, "state",
-			app->refused != NULL ? "failing" : "asleep", "entry",
-			"", "python", "", "generation", "", "accelerator",
-			"accelerator_reason", "", "requests", 0, "queued", 0,
-			"workers"));
+			app->directory, "state", status_without(a, app),
+			"entry", "", "python", "", "generation", "",
+			"accelerator", "accelerator_reason", "", "requests", 0,
+			"queued", 0, "workers"));
 	}
 	discovery_release(&found);
 	return json_pack("{s:s, s:n, s:[], s:[], s:o}", "version",
@@ -168,6 +147,9 @@ status_print(const json_t *status, const struct account *a)
 			printf("    it cannot be started: see its log in "
 			       "%s\n",
 			    a->logs);
+		if (strcmp(link_string(app, "state"), "stopped") == 0)
+			printf("    to serve it again: mamayo start %s\n",
+			    link_string(app, "name"));
 	}
 }
 
@@ -214,21 +196,9 @@ status_run(const struct command *c, int argc, char **argv)
 		return command_usage(c);
 	if ((result = command_account(&account, 1)) != 0)
 		return result;
-	fd = lease_connect(account.run);
-	if (fd != -1)
-		status = status_ask(fd);
-	else if (errno == ENOENT && access(account.run, F_OK) == -1)
-		problem_set(&why,
-		    "the supervisor of %s, if one runs, is to be reached in "
-		    "%s (says run/where), which cannot be seen from here: the "
-		    "web server may have a /tmp of its own",
-		    account.root, account.run);
-	else if (errno == ENOENT || errno == ECONNREFUSED ||
-		 errno == ENAMETOOLONG) /* then there is no run/where yet */
-		status = status_asleep(&account, &why);
-	else
-		problem_sys(&why, "cannot reach the supervisor at %s/sock",
-		    account.run);
+	if (command_connect(&account, &fd, &why) == 0)
+		status =
+		    fd != -1 ? status_ask(fd) : status_asleep(&account, &why);
 	fd_close(&fd);
 	if (status == NULL) {
 		fprintf(stderr, "mamayo: %s\n", why.text);

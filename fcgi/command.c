@@ -1,17 +1,26 @@
 #include "config.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "fcgi/command.h"
+#include "lib/lease.h"
+#include "lib/link.h"
+
+#define COMMAND_WAIT 10000 /* ms for the supervisor's next word */
 
 const char *command_program = "mamayo.fcgi";
 
 static const struct command *const commands[] = {
 	&command_listen,
 	&command_settings,
+	&command_start,
 	&command_status,
+	&command_stop,
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -36,6 +45,56 @@ command_account(struct account *a, int only_looks)
 	fprintf(stderr, "mamayo: %s\n", why.text);
 	account_release(a);
 	return EXIT_REFUSED;
+}
+
+int
+command_connect(const struct account *a, int *fd, struct problem *why)
+{
+	*fd = lease_connect(a->run);
+	if (*fd != -1)
+		return 0;
+	if (errno == ENOENT && access(a->run, F_OK) == -1)
+		return problem_set(why,
+		    "the supervisor of %s, if one runs, is to be reached in "
+		    "%s (says run/where), which cannot be seen from here: the "
+		    "web server may have a /tmp of its own",
+		    a->root, a->run);
+	if (errno == ENOENT || errno == ECONNREFUSED ||
+	    errno == ENAMETOOLONG) /* then there is no run/where yet */
+		return 0;
+	return problem_sys(
+	    why, "cannot reach the supervisor at %s/sock", a->run);
+}
+
+int
+command_tell(int fd, json_t *message)
+{
+	if (link_send(fd,
+		json_pack("{s:s, s:s, s:s, s:i}", "type", "hello", "role",
+		    "command", "version", PACKAGE_VERSION, "protocol",
+		    LINK_PROTOCOL),
+		NULL, 0) == 0)
+		return link_send(fd, message, NULL, 0);
+	json_decref(message);
+	return -1;
+}
+
+json_t *
+command_hear(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	json_t *message = NULL;
+	size_t nfds = 0;
+	int got = 0;
+
+	while (got == 0) {
+		if (poll(&p, 1, COMMAND_WAIT) == 0) {
+			errno = ETIMEDOUT;
+			return NULL;
+		}
+		got = link_recv(fd, &message, NULL, &nfds);
+	}
+	return got == 1 ? message : NULL;
 }
 
 static void

@@ -1,6 +1,8 @@
 #ifndef MAMAYO_COMMAND_H
 #define MAMAYO_COMMAND_H
 
+#include <jansson.h>
+
 #include "lib/account.h"
 
 /*
@@ -21,7 +23,8 @@ struct command {
 	int (*run)(const struct command *, int argc, char **argv);
 };
 
-extern const struct command command_listen, command_settings, command_status;
+extern const struct command command_listen, command_settings, command_start,
+    command_status, command_stop;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */
@@ -33,6 +36,14 @@ int command_usage(const struct command *);
 /* Opens the account. Returns 0, or says why not and gives EXIT_REFUSED, with
  * nothing to release. */
 int command_account(struct account *, int only_looks);
+
+/* A connection to the supervisor, or -1 if none runs. Returns 0, or -1 with
+ * the reason why that is not known. */
+int command_connect(const struct account *, int *fd, struct problem *);
+/* Says hello, and then that. Takes the message. 0, or -1 with errno. */
+int command_tell(int fd, json_t *message);
+/* Gives the supervisor's next message; NULL with errno (ETIMEDOUT). */
+json_t *command_hear(int fd);
 
 /* Handles "VERB ARGUMENT...", --help and --version. */
 int command_main(int argc, char **argv);

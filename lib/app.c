@@ -7,7 +7,7 @@
 #include "lib/app.h"
 #include "lib/xalloc.h"
 
-#define LOG_NAME_MOST 255 /* bytes of one file name (NAME_MAX everywhere) */
+#define APP_FILE_NAME_MOST 255 /* bytes (NAME_MAX everywhere) */
 
 void
 app_init(struct app *a)
@@ -71,7 +71,7 @@ app_set(struct app *a, const char *apps_directory, const char *name)
 	*a = made;
 }
 
-/* FNV-1a, so that two long names cut at the same place stay two logs. */
+/* FNV-1a, so that two long names cut at the same place stay two files. */
 static uint32_t
 name_hash(const char *name)
 {
@@ -83,22 +83,28 @@ name_hash(const char *name)
 }
 
 char *
-app_log_name(const char *name)
+app_file_name(const char *name, const char *suffix)
 {
-	size_t n = strlen(name), most = LOG_NAME_MOST - strlen(".log");
-	char *log, *c;
+	size_t n = strlen(name), most = APP_FILE_NAME_MOST - strlen(suffix);
+	char *file, *c;
 
 	if (n <= most)
-		log = xprintf("%s.log", name);
+		file = xprintf("%s%s", name, suffix);
 	else {
 		n = most - strlen("~01234567");
 		while (n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80)
 			n--; /* not inside a UTF-8 character */
-		log = xprintf(
-		    "%.*s~%08x.log", (int)n, name, (unsigned)name_hash(name));
+		file = xprintf("%.*s~%08x%s", (int)n, name,
+		    (unsigned)name_hash(name), suffix);
 	}
-	for (c = log; *c != '\0'; c++)
+	for (c = file; *c != '\0'; c++)
 		if (*c == '/')
 			*c = ':';
-	return log;
+	return file;
+}
+
+char *
+app_log_name(const char *name)
+{
+	return app_file_name(name, ".log");
 }

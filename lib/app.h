@@ -26,7 +26,9 @@ void app_release(struct app *);
 /* Fills name, host, mount and directory from a NAME below apps. */
 void app_set(struct app *, const char *apps_directory, const char *name);
 
-/* The name of its log, "tools:wiki.log", without directory. Free it. */
+/* The name of a file that is about it, without directory: "tools:wiki" and
+ * what comes behind, for instance ".log". Free it. */
+char *app_file_name(const char *name, const char *suffix);
 char *app_log_name(const char *name);
 
 #endif

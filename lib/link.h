@@ -84,6 +84,8 @@
  *   hello    role "command", version, protocol
  *   status                           answered by status, app ...,
  *                                    forkserver ..., end
+ *   stop, start  name                an app; it is on disk already (lib/
+ *                                    stopped). Answered by done, or error text
  *
  * worker -> responder (SOCK_SEQPACKET, the way back)
  *   One message per connection that is not for the worker, or that is kept:

@@ -30,10 +30,11 @@
 #define POOL_DEAF_MS 1000 /* unread for so long: nobody to count on */
 #define POOL_EAGER \
 	5 /* failures in a row that a changed file makes nothing of */
-#define POOL_EAGER_MS 5000 /* least time between two starts after these */
-#define POOL_LEARN_MS 1000 /* from a worker's being ready to asking it */
-#define POOL_ANSWERS  64   /* waiting requests answered per turn */
-#define POOL_SNDBUF   (4 * 1024 * 1024) /* asked for; the system lets less */
+#define POOL_EAGER_MS   5000 /* least time between two starts after these */
+#define POOL_LEARN_MS   1000 /* from a worker's being ready to asking it */
+#define POOL_ANSWERS    64   /* waiting requests answered per turn */
+#define POOL_STOP_TURNS 1000
+#define POOL_SNDBUF     (4 * 1024 * 1024) /* asked for; the system lets less */
 
 #define POOL_BOOT                                       \
 	"import sys; sys.path.insert(0, sys.argv[1]); " \
@@ -320,7 +321,12 @@ pool_answer(struct pool *p, const unsigned char *message,
 	    p->app.name);
 	page.retry_after = wait > 1000 ? (int)(wait / 1000) : 1;
 	page.head = pool_is_head(message, head);
-	if (p->settings.debug) {
+	if (p->is_stopped) {
+		page.code = "stopped";
+		page.text = POOL_STOPPED_TEXT;
+		page.reference = NULL;
+		page.retry_after = POOL_RETRY_AFTER;
+	} else if (p->settings.debug) {
 		detail = xprintf(
 		    "%s\n\n%s", p->advice, p->detail != NULL ? p->detail : "");
 		page.detail = detail;
@@ -369,7 +375,8 @@ pool_answer_all(struct pool *p)
 		if (n == -1 || n == 0)
 			return;
 		if (nfds > 0 && wire_get_head(message, (size_t)n, &head) == 0) {
-			is_back = (int64_t)head.queued >= p->stamped_at &&
+			is_back = !p->is_stopped &&
+				  (int64_t)head.queued >= p->stamped_at &&
 				  pool_may_retry(p, clock_ms()) &&
 				  fd_send(p->queue_send, message, (size_t)n,
 				      fds, nfds) != -1;
@@ -760,6 +767,8 @@ pool_set_state(struct pool *p)
 		p->state = POOL_STARTING;
 	else if (p->state == POOL_READY || p->state == POOL_STARTING)
 		p->state = POOL_ASLEEP;
+	if (p->is_stopped)
+		p->state = POOL_STOPPED;
 }
 
 /* An app that is in use keeps at least workers.min. */
@@ -767,8 +776,9 @@ static void
 pool_keep_min(struct pool *p, int64_t now)
 {
 	if (p->nworkers < p->settings.workers_min && !p->is_draining &&
-	    p->state != POOL_FAILING && pool_starting_workers(p) == 0 &&
-	    pool_may_retry(p, now) && p->host->may_grow(p->host, p))
+	    !p->is_stopped && p->state != POOL_FAILING &&
+	    pool_starting_workers(p) == 0 && pool_may_retry(p, now) &&
+	    p->host->may_grow(p->host, p))
 		pool_start(p, now);
 }
 
@@ -803,7 +813,8 @@ static void
 pool_changed(struct worker *w, enum worker_state was, int64_t now)
 {
 	struct pool *p = w->owner;
-	int comes_late = w->state == WORKER_READY && p->is_draining;
+	int comes_late =
+	    w->state == WORKER_READY && (p->is_draining || p->is_stopped);
 
 	if (w->state == WORKER_READY) {
 		p->retry_at = 0;
@@ -1020,6 +1031,45 @@ pool_drain(struct pool *p, int64_t now)
 	pool_finish(p, now);
 }
 
+void
+pool_stop(struct pool *p, int64_t now)
+{
+	struct worker *w, *next;
+
+	if (p->is_stopped)
+		return;
+	log_info("%s: stopped by its owner", p->app.name);
+	p->is_stopped = 1;
+	forkservers_leave(p->host->forkservers, p->app.name, now);
+	loop_cancel(p->host->loop, &p->retry);
+	if (p->queue_send != -1) {
+		shutdown(p->queue_send, SHUT_WR);
+		for (int i = 0; i < POOL_STOP_TURNS && pool_has_waiting(p); i++)
+			pool_answer_all(p);
+	}
+	pool_close_queue(p); /* workers have the other end, too */
+	p->generation[0] = '\0';
+	p->waiting = p->stranded = 0;
+	for (w = p->workers; w != NULL; w = next) {
+		next = w->next;
+		if (w->state != WORKER_LEAVING)
+			worker_feed(w, WORKER_ASKED, now);
+	}
+	pool_set_state(p);
+}
+
+void
+pool_let_go_on(struct pool *p)
+{
+	if (!p->is_stopped)
+		return;
+	log_info("%s: may be started again", p->app.name);
+	p->is_stopped = 0;
+	p->state = POOL_ASLEEP;
+	p->failures = 0;
+	p->retry_at = 0;
+}
+
 int
 pool_has(struct pool *p, uint64_t responder, uint64_t counter)
 {
@@ -1050,6 +1100,8 @@ pool_state_name(const struct pool *p)
 
 	if (p->missing_since != 0)
 		return "missing";
+	if (p->is_stopped)
+		return names[POOL_STOPPED];
 	return p->app.refused != NULL ? "failing" : names[p->state];
 }
 

@@ -29,13 +29,16 @@
 #define POOL_GROW_LOOKS     2
 #define POOL_WAIT_LOOKS     10
 
+#define POOL_STOPPED_TEXT "The owner of this application has stopped it."
+#define POOL_RETRY_AFTER  10 /* s, where nobody knows better */
+
 enum pool_state {
 	POOL_ASLEEP,
 	POOL_STARTING,
 	POOL_READY,
 	POOL_FAILING, /* cannot be started: waits, or for a change */
-	POOL_STOPPED,
-	POOL_MISSING /* its directory has gone */
+	POOL_STOPPED, /* by its owner */
+	POOL_MISSING  /* its directory has gone */
 };
 
 struct pool;
@@ -79,6 +82,7 @@ struct pool {
 	struct worker *workers;
 	int nworkers;
 	int is_draining; /* no new workers; free me when the last has gone */
+	int is_stopped;  /* by its owner: no queue and no new workers */
 	int64_t missing_since;      /* 0: its directory is there */
 	int waiting, stranded;      /* looks in a row */
 	uint64_t requests;          /* of workers that have gone */
@@ -127,6 +131,12 @@ void pool_learn(struct pool *, int64_t now);
 
 /* All workers are to finish and leave; no new ones are started. */
 void pool_drain(struct pool *, int64_t now);
+
+/* Its owner has stopped it, or wants it served again. Workers finish what they
+ * have and leave; what waits is answered with a page. The responders are to
+ * know before that its queue is over. */
+void pool_stop(struct pool *, int64_t now);
+void pool_let_go_on(struct pool *);
 
 /* Is there a worker that takes requests, or will soon? */
 int pool_is_served(const struct pool *);

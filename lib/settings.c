@@ -7,12 +7,12 @@
 
 #include "lib/jsonfile.h"
 #include "lib/machine.h"
+#include "lib/near.h"
 #include "lib/settings.h"
 #include "lib/xalloc.h"
 
 #define SECONDS_MOST 86400
 #define NAMES_MOST   1000 /* of one "env" or "environ" */
-#define NEAR         2    /* edits between a key and the one that was meant */
 #define MEBIBYTE     ((uint64_t)1024 * 1024)
 
 enum where { APP, ACCOUNT };
@@ -341,37 +341,6 @@ app_settings_copy(struct app_settings *to, const struct app_settings *from)
 	to->environ_ = names_copy(from->environ_);
 }
 
-static size_t
-smaller(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
-
-/* How many letters must be put in, taken out or changed (Levenshtein); more
- * than NEAR for what differs much in length. */
-static size_t
-edits(const char *a, const char *b, size_t nb)
-{
-	size_t row[64], na = strlen(a), i, j, corner, above;
-
-	if (nb + 1 > sizeof row / sizeof row[0] || na > nb + NEAR ||
-	    nb > na + NEAR)
-		return NEAR + 1;
-	for (j = 0; j <= nb; j++)
-		row[j] = j;
-	for (i = 1; i <= na; i++) {
-		corner = row[0];
-		row[0] = i;
-		for (j = 1; j <= nb; j++) {
-			above = row[j];
-			row[j] = smaller(corner + (a[i - 1] != b[j - 1]),
-			    smaller(above, row[j - 1]) + 1);
-			corner = above;
-		}
-	}
-	return row[nb];
-}
-
 /*
  * The part of a table key that may stand at this place: "workers" of
  * "workers.max" at the top, "max" in "workers". 0 if it does not belong here.
@@ -395,7 +364,7 @@ unknown_key(const struct reader *r, const char *parent, const char *key)
 {
 	const struct setting *s;
 	const char *part, *best = NULL, *dot;
-	size_t n, distance, best_n = 0, nearest = NEAR + 1;
+	size_t n, distance, best_n = 0, nearest = NEAR_MOST + 1;
 
 	for (s = table; s < TABLE_END; s++) {
 		if (parent == NULL && strcmp(s->key, key) == 0) {
@@ -410,7 +379,7 @@ unknown_key(const struct reader *r, const char *parent, const char *key)
 		if (s->where == ACCOUNT && r->where == APP)
 			continue;
 		n = part_at(s, parent, &part);
-		distance = n == 0 ? NEAR + 1 : edits(key, part, n);
+		distance = n == 0 ? NEAR_MOST + 1 : near_edits(key, part, n);
 		if (distance < nearest) {
 			nearest = distance;
 			best = part;

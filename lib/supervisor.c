@@ -27,6 +27,7 @@
 #include "lib/loop.h"
 #include "lib/pool.h"
 #include "lib/proc.h"
+#include "lib/stopped.h"
 #include "lib/supervisor.h"
 #include "lib/xalloc.h"
 
@@ -270,6 +271,22 @@ supervisor_missing(struct supervisor *s, struct pool *p, int64_t now)
 		supervisor_drop(s, p, now);
 }
 
+/* Does what its owner wants, who may have stopped it. */
+static void
+supervisor_obey(struct supervisor *s, struct pool *p, int64_t now)
+{
+	if (!stopped_is(s->account.root, p->app.name)) {
+		pool_let_go_on(p);
+		return;
+	}
+	if (p->is_stopped)
+		return;
+	if (p->generation[0] != '\0')
+		supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
+					    "generation", p->generation));
+	pool_stop(p, now);
+}
+
 /* Makes the pools agree with what was found. */
 static void
 supervisor_match(struct supervisor *s, int64_t now)
@@ -287,8 +304,10 @@ supervisor_match(struct supervisor *s, int64_t now)
 				break;
 		if (i == s->found.napps)
 			supervisor_missing(s, p, now);
-		else
+		else {
 			pool_found(p, &s->found.apps[i]);
+			supervisor_obey(s, p, now);
+		}
 	}
 	for (i = 0; i < s->found.napps; i++) {
 		app = &s->found.apps[i];
@@ -306,6 +325,7 @@ supervisor_match(struct supervisor *s, int64_t now)
 			    "%s is not served: %s", app->name, app->refused);
 		else
 			log_info("found %s in %s", app->name, app->directory);
+		supervisor_obey(s, p, now);
 	}
 }
 
@@ -434,7 +454,8 @@ supervisor_single(struct supervisor *s)
 		single = p;
 	}
 	if (single == NULL || single->app.refused != NULL ||
-	    single->missing_since != 0 || single->app.host[0] != '\0' ||
+	    single->is_stopped || single->missing_since != 0 ||
+	    single->app.host[0] != '\0' ||
 	    single->settings.accept == ACCEPT_NEVER ||
 	    (single->settings.accept == ACCEPT_AS_ROOT &&
 		single->app.mount[0] != '\0'))
@@ -673,7 +694,7 @@ peer_refuse_queue(
 	(void)link_send(peer->watch.fd,
 	    json_pack("{s:s, s:s, s:i, s:s, s:s, s:i}", "type", "refused",
 		"name", name, "status", 503, "code", code, "text", text,
-		"retry_after", 10),
+		"retry_after", POOL_RETRY_AFTER),
 	    NULL, 0);
 }
 
@@ -687,6 +708,10 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 	if (p == NULL || s->is_leaving) {
 		peer_refuse_queue(peer, name, "missing",
 		    "The application is not there at the moment.");
+		return;
+	}
+	if (p->is_stopped) {
+		peer_refuse_queue(peer, name, "stopped", POOL_STOPPED_TEXT);
 		return;
 	}
 	if (pool_open(p, now) == -1) {
@@ -770,6 +795,33 @@ peer_send_status(struct peer *peer, int64_t now)
 		log_warn("cannot tell the status: %s", strerror(errno));
 }
 
+/* "mamayo stop" or "mamayo start" has settled on disk what is to be. */
+static void
+peer_obey(struct peer *peer, const json_t *message, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	const char *name = link_string(message, "name");
+	int is_start = strcmp(link_string(message, "type"), "start") == 0;
+	struct pool *p = supervisor_pool(s, name);
+
+	if (p == NULL) {
+		supervisor_scan(s, now);
+		p = supervisor_pool(s, name);
+	}
+	if (p == NULL && !is_start && !s->is_leaving) {
+		(void)link_send(peer->watch.fd,
+		    json_pack("{s:s, s:s}", "type", "error", "text",
+			"the supervisor finds no such application"),
+		    NULL, 0);
+		return;
+	}
+	if (p != NULL)
+		supervisor_obey(s, p, now);
+	supervisor_lend(s, now);
+	(void)link_send(
+	    peer->watch.fd, json_pack("{s:s}", "type", "done"), NULL, 0);
+}
+
 /* A responder lends a socket that it has bound. */
 static void
 peer_take_socket(
@@ -816,6 +868,9 @@ peer_take(struct peer *peer, json_t *message, int64_t now)
 		peer_take_taken(peer, message);
 	else if (peer->role == PEER_COMMAND && strcmp(type, "status") == 0)
 		peer_send_status(peer, now);
+	else if (peer->role == PEER_COMMAND &&
+		 (strcmp(type, "stop") == 0 || strcmp(type, "start") == 0))
+		peer_obey(peer, message, now);
 }
 
 static void

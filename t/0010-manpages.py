@@ -78,7 +78,8 @@ def _():
             os.path.join(SRCDIR, "adapters", "*.py")):
         text = read(os.path.relpath(path, SRCDIR))
         known = ("no-app|starting|cannot-start|queue-full|missing|resources|"
-                 "died|protocol|timeout|bad-request|headers|refused|exception")
+                 "died|protocol|timeout|bad-request|headers|refused|exception|"
+                 "stopped")
         codes |= set(re.findall(r"[\"'](%s)[\"']" % known, text))
     table = set(re.findall(r"^\.It ([a-z-]+) Ta [45][0-9][0-9]\b", read("fcgi/mamayo.1"), re.M))
     equal(table - codes, set(), "in the page only")
