@@ -541,7 +541,6 @@ def hello_lighttpd():
         Row("lighttpd/mamayo", Site(names=many(FEW), visited=1, workers=2)),
         Row("lighttpd/uwsgi", Site(workers=2)),
         Row("lighttpd/uwsgi-thunder", Site(workers=2)),
-        Row("lighttpd/uwsgi-protocol", Site(workers=2), full=True),
         Row("lighttpd/cgi", Site(names=["cgi"]), full=True),
         Row("lighttpd/limit", Site(workers=2), full=True),
         Row("lighttpd/static", full=True),
@@ -569,7 +568,6 @@ def hello_one_client():
         Row("lighttpd/mamayo-listen", Site(workers=4), full=True),
         Row("lighttpd/uwsgi", Site(workers=4)),
         Row("lighttpd/uwsgi-thunder", Site(workers=4)),
-        Row("lighttpd/uwsgi-protocol", Site(workers=4), full=True),
         Row("lighttpd/limit", Site(workers=4), full=True),
     ]
     return Load(
