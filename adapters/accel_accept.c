@@ -1,5 +1,9 @@
 #include "config.h"
 
+/* Before Python.h, with whose switches it would ask for an fcntl64() that only
+ * a C library of these days has. */
+#include <fcntl.h>
+
 #include "adapters/accel.h"
 #include "fcgi/record.h"
 #include "lib/clock.h"
@@ -9,7 +13,6 @@
 
 #include <errno.h>
 #include <fastcgi.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
