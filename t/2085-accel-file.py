@@ -194,17 +194,18 @@ def counted(wait, **fields):
 
 
 def traced():
+    """A remark if it cannot be counted here."""
     needed()
-    if not HAS_ACCEL or wsgi_harness.SANITIZERS:
-        raise Skip("the accelerator is sanitized")
     if not shutil.which("strace"):
         raise Skip("strace is not installed")
+    return wsgi_harness.SANITIZERS and "not here: a sanitizer adds its own"
 
 
 @test("a request that was waiting costs four system calls: it is received, "
       "answered, its answer shut and closed")
 def _():
-    traced()
+    if traced():
+        return traced()
     calls = counted(False)
     for name in ("sendmsg", "shutdown", "close"):
         equal(calls.pop(name), 50, name)
@@ -215,7 +216,8 @@ def _():
 
 @test("one that it slept for costs two more")
 def _():
-    traced()
+    if traced():
+        return traced()
     calls = counted(True)
     for name in ("sendmsg", "shutdown", "close"):
         equal(calls.pop(name), 50, name)
@@ -226,7 +228,8 @@ def _():
 
 @test("an answer on a connection that is kept costs three")
 def _():
-    traced()
+    if traced():
+        return traced()
     calls = counted(False, flags=wsgi_harness.adapter.WIRE_DIRECT
                     | wsgi_harness.adapter.WIRE_KEEP_CONN)
     equal((calls["sendmsg"], calls["close"], calls.get("shutdown", 0)),

@@ -418,7 +418,7 @@ def application(environ, start_response):
          LIMITED)
 def _(a):
     if SANITIZERS:
-        raise Skip("a sanitizer needs memory without a limit")
+        return "not here: a sanitizer needs memory without a limit"
     answer = a.ask("/")
     equal((answer.status, answer.app_status), (PAGE, 0))
     equal(a.worker.wait(), 0)
