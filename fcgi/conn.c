@@ -76,6 +76,14 @@ conn_forget(struct conn *c)
 	c->wrote = 0;
 }
 
+static void
+conn_sweep_no_more(struct conn *c)
+{
+	if (c->lent != NULL && (*c->lent = c->next_lent) != NULL)
+		c->next_lent->lent = c->lent;
+	c->lent = NULL;
+}
+
 void
 conn_free(struct conn *c)
 {
@@ -94,8 +102,7 @@ conn_free(struct conn *c)
 	buf_release(&c->aside);
 	if (c->link != NULL && (*c->link = c->next) != NULL)
 		c->next->link = c->link;
-	if (c->lent != NULL && (*c->lent = c->next_lent) != NULL)
-		c->next_lent->lent = c->lent;
+	conn_sweep_no_more(c);
 	if (c->depth == 0)
 		free(c);
 }
@@ -442,7 +449,7 @@ conn_stdin_end(struct conn *c, int64_t now)
 static void
 conn_idle(struct conn *c, int64_t now)
 {
-	if (c->state == CONN_LENT && buf_len(&c->aside) > 0 &&
+	if (buf_len(&c->aside) > 0 &&
 	    buf_add(&c->out, buf_data(&c->aside), buf_len(&c->aside)) == 0)
 		buf_drop(&c->aside, buf_len(&c->aside));
 	c->mid_record = 0;
@@ -501,7 +508,7 @@ conn_record(struct conn *c, const struct record *r, int64_t now)
 		return;
 	}
 	if (r->type == FCGI_BEGIN_REQUEST) {
-		if (c->state == CONN_LENT) { /* so the answer is over */
+		if (c->state == CONN_LENT && c->keep) { /* so it is over */
 			c->returned(c, now);
 			conn_idle(c, now);
 		}
@@ -747,9 +754,24 @@ conn_give_back(struct conn *c, int64_t now)
 }
 
 void
+conn_finish_lent(struct conn *c, int64_t now)
+{
+	shutdown(c->watch.fd, SHUT_WR); /* if the worker has not done it */
+	c->is_closed = 1;
+	conn_gone(c, now);
+}
+
+void
 conn_drop_lent(struct conn *c, int64_t now)
 {
 	conn_gone(c, now);
+}
+
+void
+conn_watch_lent(struct conn *c)
+{
+	if (c->watch.at == 0 && loop_watch(c->rules->loop, &c->watch) == 0)
+		conn_sweep_no_more(c);
 }
 
 void

@@ -32,7 +32,7 @@
  * lent, and whoever has it writes the answer. When the next request begins on
  * it, the answer is over: returned() is told, and the conn goes on. A lent
  * connection that is not kept is not watched, for nothing comes from it but
- * its end: the owner looks for that with conn_sweep().
+ * its end: the owner looks for that with conn_sweep(), while it is short.
  */
 #define CONN_OUT_MOST                                                   \
 	(256 * 1024)         /* bytes of an answer kept for a slow peer \
@@ -148,8 +148,14 @@ void conn_lend(struct conn *);
 /* The answer is over: waits for the next request. Nothing that is written but
  * not read yet is lost. May call gone(): last use. */
 void conn_give_back(struct conn *, int64_t now);
+/* The answer is over, and the connection is not kept: closes, and what has been
+ * written still arrives. Calls gone(): last use. */
+void conn_finish_lent(struct conn *, int64_t now);
 /* The answer is over or lost, nobody knows: closes. Calls gone(): last use. */
 void conn_drop_lent(struct conn *, int64_t now);
+/* The answer takes long: the end of its connection is watched for, rather than
+ * looked for some times a second. */
+void conn_watch_lent(struct conn *);
 /* Nobody else writes to it any more, so we may; wrote says what was written. */
 void conn_reclaim(struct conn *, enum board_wrote wrote);
 /* Looks for the ends of n lent connections that are not kept. Each may call

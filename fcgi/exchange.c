@@ -75,6 +75,8 @@ exchange_free(struct exchange *ex)
 	fd_close(&ex->answer.fd);
 	if (ex->conn != NULL)
 		ex->conn->exchange = NULL;
+	if (ex->rules->walk == ex)
+		ex->rules->walk = ex->next;
 	if (ex->place != NULL && (*ex->place = ex->next) != NULL)
 		ex->next->place = ex->place;
 	exchange_leave_queue(ex);
@@ -257,6 +259,7 @@ exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
 	ex->link = ex->rules->link;
 	ex->crashes = q->crashes;
 	ex->touched = ex->handed = now;
+	ex->looks = ex->rules->fates.looks;
 	exchange_arm(ex, now);
 	return EXCHANGE_HANDED;
 }
@@ -551,13 +554,18 @@ static enum fate
 exchange_fate(struct exchange *ex, const struct board **board, int64_t now)
 {
 	struct exchange_rules *rules = ex->rules;
+	struct conn *c = ex->conn;
 	struct fate_request request = { .responder = rules->responder,
 		.counter = ex->counter,
 		.generation = ex->queue->generation,
-		.receive = ex->queue->receive,
-		.handed = ex->handed };
+		.handed = ex->handed,
+		.looks = ex->looks };
 
-	fates_look(&rules->fates, rules->spool_dir, now);
+	if (fates_look(&rules->fates, rules->spool_dir, ex->queue->receive,
+		now) == -1 &&
+	    errno == ENOENT && c->rules->spool_lost(c->rules) == 0)
+		(void)fates_look(
+		    &rules->fates, rules->spool_dir, ex->queue->receive, now);
 	return fates_of(&rules->fates, &request, board);
 }
 
@@ -565,9 +573,13 @@ int
 exchange_seems_over(struct exchange *ex, int64_t now)
 {
 	const struct board *board;
+	enum fate fate;
 
-	return ex->state == EXCHANGE_RUNNING && ex->is_direct &&
-	       exchange_fate(ex, &board, now) == FATE_OVER;
+	if (ex->state != EXCHANGE_RUNNING || !ex->is_direct)
+		return 0;
+	fate = exchange_fate(ex, &board, now);
+	return fate == FATE_OVER || fate == FATE_UNKNOWN ||
+	       (fate == FATE_RUNNING && board->word[BOARD_WROTE] == BOARD_ALL);
 }
 
 /* The answer to a direct request has been written whole. */
@@ -576,8 +588,15 @@ exchange_answered(struct conn *c, int64_t now)
 {
 	if (c->keep)
 		conn_give_back(c, now);
-	else /* what the worker has done, or could not do any more */
-		shutdown(c->watch.fd, SHUT_WR);
+	else
+		conn_finish_lent(c, now);
+}
+
+/* Has it been with one supervisor, none of whose workers has died? */
+static int
+exchange_is_sure(const struct exchange *ex)
+{
+	return ex->link == ex->rules->link && ex->crashes == ex->queue->crashes;
 }
 
 /* Neither queued nor with a worker: answered, or lost with a worker that died
@@ -586,8 +605,7 @@ static void
 exchange_over(struct exchange *ex, int64_t now)
 {
 	struct conn *c = ex->conn;
-	int is_sure =
-	    ex->link == ex->rules->link && ex->crashes == ex->queue->crashes;
+	int is_sure = exchange_is_sure(ex);
 
 	if (++ex->over < EXCHANGE_LOOKS) {
 		exchange_arm(ex, now);
@@ -611,6 +629,8 @@ exchange_running(struct exchange *ex, const struct board *board, int64_t now)
 		ex->touched = now; /* the web server is the one that is slow */
 	else if ((int64_t)word[BOARD_PROGRESS] > ex->touched)
 		ex->touched = (int64_t)word[BOARD_PROGRESS];
+	if (ex->touched > now) /* it is only a claim */
+		ex->touched = now;
 	if (now < exchange_alone(ex)) {
 		exchange_arm(ex, now);
 		return;
@@ -627,6 +647,8 @@ exchange_look(struct exchange *ex, int64_t now)
 {
 	const struct board *board;
 
+	if (!ex->conn->keep)
+		conn_watch_lent(ex->conn);
 	switch (exchange_fate(ex, &board, now)) {
 	case FATE_WAITING:
 		ex->over = 0;
@@ -649,6 +671,13 @@ exchange_look(struct exchange *ex, int64_t now)
 			    "answered.",
 			    (enum board_wrote)board->word[BOARD_WROTE], now);
 		return;
+	case FATE_UNKNOWN:
+		if (exchange_is_sure(ex) && now < exchange_alone(ex)) {
+			ex->over = 0;
+			exchange_arm(ex, now);
+			return;
+		}
+		/* fall through */
 	case FATE_OVER:
 		exchange_over(ex, now);
 		return;

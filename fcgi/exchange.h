@@ -56,6 +56,8 @@ struct exchange_rules {
 	uint64_t link;     /* which link to a supervisor this is */
 	int64_t heartbeat; /* ms of silence before one is sent behind Apache */
 	struct fates fates;
+	struct exchange *walk; /* where who walks over all of them goes on: any
+				  may be freed meanwhile */
 	/* a request was not answered in the time it may wait: has a worker
 	 * taken it? exchange_taken() brings the answer. */
 	void (*ask)(struct exchange *, int64_t now);
@@ -94,6 +96,7 @@ struct exchange {
 
 	int is_direct;
 	int64_t handed;     /* when it was sent to its queue */
+	uint64_t looks;     /* see fate */
 	unsigned over;      /* looks in a row that found it nowhere */
 	json_int_t crashes; /* of the queue, when it was handed over */
 

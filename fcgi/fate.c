@@ -11,7 +11,6 @@
 #include "fcgi/fate.h"
 #include "lib/fd.h"
 #include "lib/proc.h"
-#include "lib/wire.h"
 
 void
 fates_release(struct fates *f)
@@ -61,26 +60,45 @@ fates_read(struct fates *f, int dir_fd, const char *name)
 	fd_close(&fd);
 }
 
-void
-fates_look(struct fates *f, int run_fd, int64_t now)
+/* What waits first in the queue? */
+static void
+fates_peek(struct fates *f, int receive)
+{
+	unsigned char bytes[WIRE_HEAD];
+	ssize_t n = -1;
+
+	f->receive = receive;
+	if (receive != -1)
+		n = recv(receive, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+	f->has_first =
+	    n > 0 && wire_get_origin(bytes, (size_t)n, &f->first) == 0;
+}
+
+int
+fates_look(struct fates *f, int run_fd, int receive, int64_t now)
 {
 	struct dirent *entry;
 	DIR *dir;
 	int fd;
 
-	if (f->looked != 0 && now - f->looked < FATES_FRESH)
-		return;
+	if (f->looked != 0 && now - f->looked < FATES_FRESH &&
+	    f->receive == receive)
+		return 0;
 	f->n = 0;
-	f->looked = now;
+	f->looked = 0;
+	f->looks++;
+	fates_peek(f, receive);
 	fd = openat(
 	    run_fd, "workers", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
 		fd_close(&fd);
-		return;
+		return -1;
 	}
 	while ((entry = readdir(dir)) != NULL)
 		fates_read(f, dirfd(dir), entry->d_name);
 	closedir(dir);
+	f->looked = now;
+	return 0;
 }
 
 /* Has the generation workers that could still take something? */
@@ -100,18 +118,13 @@ fates_has_generation(const struct fates *f, const char *generation)
 static int
 fates_may_wait(const struct fates *f, const struct fate_request *r)
 {
-	unsigned char bytes[WIRE_HEAD];
-	struct wire_head first;
-	ssize_t n;
-
-	if (r->receive == -1)
+	if (f->receive == -1)
 		return fates_has_generation(f, r->generation);
-	n = recv(r->receive, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
-	if (n <= 0 || wire_get_origin(bytes, (size_t)n, &first) == -1)
+	if (!f->has_first)
 		return 0;
-	return first.responder == r->responder
-		   ? first.counter <= r->counter
-		   : (int64_t)first.queued <= r->handed;
+	return f->first.responder == r->responder
+		   ? f->first.counter <= r->counter
+		   : (int64_t)f->first.queued <= r->handed;
 }
 
 unsigned
@@ -154,5 +167,8 @@ fates_of(const struct fates *f, const struct fate_request *r,
 		*board = &f->boards[i].board;
 		return f->boards[i].is_alive ? FATE_RUNNING : FATE_DEAD;
 	}
-	return fates_may_wait(f, r) ? FATE_WAITING : FATE_OVER;
+	if (fates_may_wait(f, r) || r->looks == f->looks)
+		return FATE_WAITING;
+	return fates_has_generation(f, r->generation) ? FATE_OVER
+						      : FATE_UNKNOWN;
 }

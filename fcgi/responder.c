@@ -150,11 +150,11 @@ responder_elect(struct responder *r, int64_t now)
 static void
 responder_sorry(struct responder *r, const char *why, int64_t now)
 {
-	struct exchange *ex, *next;
+	struct exchange *ex;
 
 	log_error("no supervisor could be started: %s", why);
-	for (ex = r->exchanges; ex != NULL; ex = next) {
-		next = ex->next;
+	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
+		r->rules.walk = ex->next;
 		if (ex->state == EXCHANGE_WAITING && ex->queue == NULL)
 			exchange_fail(ex, 503, "resources",
 			    "The server cannot start applications at the "
@@ -504,28 +504,38 @@ responder_lent(struct responder *r, struct conn *c, int64_t now)
 		(void)loop_timer(r->loop, &r->sweep, now + RESPONDER_SWEEP);
 }
 
-/* Is the app's queue as full as it may be? Direct answers that are over may
- * still be counted, and what workers have accepted themselves is not. */
+/* Direct answers that are over may still be counted, and what workers have
+ * accepted themselves is not. */
 static int
-responder_is_full(struct responder *r, struct queue *q, int64_t now)
+responder_counts_full(struct responder *r, struct queue *q, int64_t now)
 {
 	struct exchange *ex;
 	unsigned over = 0, accepted = 0;
 
-	if (q->in_flight + q->workers < q->most)
-		return 0;
 	if (r->listener[0].line != -1) {
-		fates_look(&r->rules.fates, r->rules.spool_dir, now);
+		(void)fates_look(
+		    &r->rules.fates, r->rules.spool_dir, q->receive, now);
 		accepted = fates_accepted(&r->rules.fates, q->generation);
 	}
-	if (q->in_flight + accepted < q->most)
-		return 0;
-	responder_sweep(r, now);
 	for (ex = r->exchanges;
 	     ex != NULL && q->in_flight + accepted - over >= q->most;
 	     ex = ex->next)
 		over += ex->queue == q && exchange_seems_over(ex, now);
 	return q->in_flight + accepted - over >= q->most;
+}
+
+/* Is the app's queue as full as it may be? */
+static int
+responder_is_full(struct responder *r, struct queue *q, int64_t now)
+{
+	if (q->in_flight + q->workers < q->most ||
+	    (r->listener[0].line == -1 && q->in_flight < q->most))
+		return 0;
+	responder_sweep(r, now);
+	if (!responder_counts_full(r, q, now))
+		return 0;
+	r->rules.fates.looked = 0; /* what was seen a moment ago will not do */
+	return responder_counts_full(r, q, now);
 }
 
 /* Hands over, or says that there is no room yet. May free ex. */
@@ -796,10 +806,10 @@ responder_begin(struct responder *r, struct exchange *ex, int64_t now)
 static void
 responder_consider_all(struct responder *r, int64_t now)
 {
-	struct exchange *ex, *next;
+	struct exchange *ex;
 
-	for (ex = r->exchanges; ex != NULL; ex = next) {
-		next = ex->next;
+	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
+		r->rules.walk = ex->next;
 		if (ex->state == EXCHANGE_WAITING && ex->queue == NULL)
 			responder_consider(r, ex, now);
 	}
@@ -921,6 +931,7 @@ responder_adopt(
 			if (ex->queue == q) {
 				ex->queue = heir;
 				ex->handed = now;
+				ex->looks = r->rules.fates.looks;
 				heir->in_flight++;
 			}
 		responder_queue_forget(r, q);
@@ -968,14 +979,14 @@ responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 {
 	const char *name = link_string(message, "name");
 	struct queue *q = responder_queue(r, name);
-	struct exchange *ex, *next;
+	struct exchange *ex;
 	const struct route *route;
 
 	if (q != NULL)
 		q->is_asked = 0;
 	responder_adopt(r, name, NULL, now);
-	for (ex = r->exchanges; ex != NULL; ex = next) {
-		next = ex->next;
+	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
+		r->rules.walk = ex->next;
 		if (ex->state != EXCHANGE_WAITING || ex->queue != NULL ||
 		    !ex->has_url)
 			continue;
@@ -1339,6 +1350,17 @@ responder_accept(struct responder *r, int listener, int64_t now)
 	return 1;
 }
 
+/* Of the only app's queue; -1. */
+static int
+responder_receive(const struct responder *r)
+{
+	const struct queue *q = r->queues;
+
+	while (q != NULL && q->is_over)
+		q = q->next;
+	return q != NULL ? q->receive : -1;
+}
+
 /*
  * Connections come, and no worker is idle. While workers are fast they take
  * them sooner than any that goes through us: those are left to them for some
@@ -1351,7 +1373,8 @@ responder_leaves_to_workers(
 	uint64_t answered, before = l->answered;
 	int is_first = before == 0;
 
-	fates_look(&r->rules.fates, r->rules.spool_dir, now);
+	(void)fates_look(
+	    &r->rules.fates, r->rules.spool_dir, responder_receive(r), now);
 	answered = fates_answered(&r->rules.fates);
 	if (answered == 0) /* nobody has answered anything yet */
 		return 0;

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -76,11 +77,12 @@ dead(void)
 	return pid;
 }
 
+/* Forgets what was seen, and looks again. */
 static void
 look(void)
 {
 	fates.looked = 0;
-	fates_look(&fates, AT_FDCWD, 1000);
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, queue[1], 1000), 0);
 }
 
 static enum fate
@@ -89,7 +91,6 @@ fate_of(uint64_t counter, int64_t handed)
 	struct fate_request r = { .responder = ME,
 		.counter = counter,
 		.generation = GENERATION,
-		.receive = queue[1],
 		.handed = handed };
 
 	return fates_of(&fates, &r, &board);
@@ -186,9 +187,9 @@ START_TEST(test_our_own_first_message_tells_exactly)
 {
 	enter();
 	page(GENERATION, getpid(), 0, 0);
-	look();
 	send_message(ME, 7, 500);
 	send_message(ME, 8, 500);
+	look();
 	ck_assert_int_eq(fate_of(6, 500), FATE_OVER);
 	ck_assert_int_eq(fate_of(7, 500), FATE_WAITING);
 	ck_assert_int_eq(fate_of(8, 500), FATE_WAITING);
@@ -201,8 +202,8 @@ START_TEST(test_the_first_message_of_another_responder_tells_by_its_time)
 {
 	enter();
 	page(GENERATION, getpid(), 0, 0);
-	look();
 	send_message(STRANGER, 1, 500);
+	look();
 	/* It was sent at 500 or later. What was sent before is not behind it,
 	 * what was sent then or later may be, whenever it had arrived. */
 	ck_assert_int_eq(fate_of(900, 499), FATE_OVER);
@@ -220,14 +221,15 @@ START_TEST(test_looking_into_the_queue_takes_nothing)
 	size_t nfds = 1;
 
 	enter();
-	look();
 	memset(message, 0, sizeof message);
 	wire_put_head(message,
 	    &(struct wire_head){
 		.request_id = 1, .params = 3, .responder = ME, .counter = 7 });
 	ck_assert_int_gt(fd_send(queue[0], message, WIRE_HEAD + 3, &fd, 1), 0);
-	for (int i = 0; i < 10; i++)
+	for (int i = 0; i < 10; i++) {
+		look();
 		ck_assert_int_eq(fate_of(7, 500), FATE_WAITING);
+	}
 	ck_assert_int_eq(fd_recv(queue[1], message, sizeof message, fds, &nfds),
 	    WIRE_HEAD + 3);
 	ck_assert_uint_eq(nfds, 1);
@@ -242,8 +244,8 @@ START_TEST(test_what_is_not_a_message_of_ours_hides_nothing)
 {
 	enter();
 	page(GENERATION, getpid(), 0, 0);
-	look();
 	ck_assert_int_eq(fd_send(queue[0], "nonsense", 8, NULL, 0), 8);
+	look();
 	ck_assert_int_eq(fate_of(7, 500), FATE_OVER);
 	leave();
 }
@@ -253,8 +255,8 @@ START_TEST(test_a_queue_that_was_shut_down_holds_nothing)
 {
 	enter();
 	page(GENERATION, getpid(), 0, 0);
-	look();
 	ck_assert_int_eq(shutdown(queue[0], SHUT_WR), 0);
+	look();
 	ck_assert_int_eq(fate_of(7, 500), FATE_OVER);
 	leave();
 }
@@ -262,19 +264,83 @@ END_TEST
 
 START_TEST(test_in_a_queue_that_is_not_here_it_may_wait_while_it_has_workers)
 {
-	struct fate_request r = { .responder = ME,
-		.counter = 7,
-		.generation = GENERATION,
-		.receive = -1 };
-
 	enter();
 	page(OTHER, getpid(), 0, 0);
 	page(GENERATION, dead(), 0, 0);
-	look();
-	ck_assert_int_eq(fates_of(&fates, &r, &board), FATE_OVER);
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, -1, 1000), 0);
+	ck_assert_int_eq(fate_of(7, 500), FATE_UNKNOWN);
+	page(GENERATION, getpid(), 0, 0);
+	fates.looked = 0;
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, -1, 1000), 0);
+	ck_assert_int_eq(fate_of(7, 500), FATE_WAITING);
+	leave();
+}
+END_TEST
+
+START_TEST(test_a_look_tells_nothing_of_what_was_sent_since)
+{
+	struct fate_request r = { .responder = ME,
+		.counter = 7,
+		.generation = GENERATION,
+		.handed = 1000 };
+
+	enter();
 	page(GENERATION, getpid(), 0, 0);
 	look();
+	r.looks = fates.looks;
 	ck_assert_int_eq(fates_of(&fates, &r, &board), FATE_WAITING);
+	look(); /* in the same millisecond */
+	ck_assert_int_eq(fates_of(&fates, &r, &board), FATE_OVER);
+	leave();
+}
+END_TEST
+
+START_TEST(test_a_look_is_of_one_queue)
+{
+	int other[2];
+
+	enter();
+	page(GENERATION, getpid(), 0, 0);
+	ck_assert_int_eq(fd_pair_seqpacket(other), 0);
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, other[1], 1000), 0);
+	send_message(ME, 7, 500);
+	ck_assert_int_eq(fate_of(7, 500), FATE_OVER);
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, queue[1], 1001), 0);
+	ck_assert_int_eq(fate_of(7, 500), FATE_WAITING);
+	fd_close(&other[0]);
+	fd_close(&other[1]);
+	leave();
+}
+END_TEST
+
+START_TEST(test_without_a_page_of_its_generation_nothing_is_known)
+{
+	enter();
+	look();
+	ck_assert_int_eq(fate_of(7, 500), FATE_UNKNOWN);
+	page(OTHER, getpid(), 0, 0);
+	page(GENERATION, dead(), 0, 0);
+	look();
+	ck_assert_int_eq(fate_of(7, 500), FATE_UNKNOWN);
+	send_message(ME, 7, 500); /* but what is queued is */
+	look();
+	ck_assert_int_eq(fate_of(7, 500), FATE_WAITING);
+	ck_assert_int_eq(fate_of(6, 500), FATE_UNKNOWN);
+	leave();
+}
+END_TEST
+
+START_TEST(test_a_directory_that_has_gone_is_said_and_looked_for_again)
+{
+	enter();
+	page(GENERATION, getpid(), ME, 7);
+	ck_assert_int_eq(rename("workers", "away"), 0);
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, queue[1], 1000), -1);
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert_int_eq(fate_of(7, 500), FATE_UNKNOWN);
+	ck_assert_int_eq(rename("away", "workers"), 0);
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, queue[1], 1000), 0);
+	ck_assert_int_eq(fate_of(7, 500), FATE_RUNNING);
 	leave();
 }
 END_TEST
@@ -340,14 +406,17 @@ START_TEST(test_a_look_is_good_for_a_moment)
 {
 	enter();
 	page(GENERATION, getpid(), 0, 0);
-	fates_look(&fates, AT_FDCWD, 1000);
+	ck_assert_int_eq(fates_look(&fates, AT_FDCWD, queue[1], 1000), 0);
 	page(GENERATION, getpid(), ME, 7);
-	fates_look(&fates, AT_FDCWD, 1000 + FATES_FRESH - 1);
+	ck_assert_int_eq(
+	    fates_look(&fates, AT_FDCWD, queue[1], 1000 + FATES_FRESH - 1), 0);
 	ck_assert_int_eq(fate_of(7, 500), FATE_OVER);
-	fates_look(&fates, AT_FDCWD, 1000 + FATES_FRESH);
+	ck_assert_int_eq(
+	    fates_look(&fates, AT_FDCWD, queue[1], 1000 + FATES_FRESH), 0);
 	ck_assert_int_eq(fate_of(7, 500), FATE_RUNNING);
 	page(GENERATION, getpid(), ME, 8);
-	fates_look(&fates, AT_FDCWD, 1000 + FATES_FRESH + 1);
+	ck_assert_int_eq(
+	    fates_look(&fates, AT_FDCWD, queue[1], 1000 + FATES_FRESH + 1), 0);
 	ck_assert_int_eq(fate_of(7, 500), FATE_RUNNING);
 	leave();
 }
@@ -364,5 +433,9 @@ SUITE("fate", test_a_living_worker_has_it, test_a_worker_that_has_ended_had_it,
     test_what_is_not_a_message_of_ours_hides_nothing,
     test_a_queue_that_was_shut_down_holds_nothing,
     test_in_a_queue_that_is_not_here_it_may_wait_while_it_has_workers,
-    test_garbage_is_left_out, test_a_page_of_no_process_is_of_a_dead_one,
+    test_without_a_page_of_its_generation_nothing_is_known,
+    test_a_directory_that_has_gone_is_said_and_looked_for_again,
+    test_a_look_tells_nothing_of_what_was_sent_since,
+    test_a_look_is_of_one_queue, test_garbage_is_left_out,
+    test_a_page_of_no_process_is_of_a_dead_one,
     test_any_number_of_workers_is_read, test_a_look_is_good_for_a_moment);
