@@ -608,19 +608,6 @@ class LighttpdUwsgiThunder(Thunder, LighttpdUwsgi):
     pass
 
 
-class LighttpdUwsgiProtocol(LighttpdUwsgi):
-    """The protocol of uWSGI's own."""
-    protocol = "--socket"
-
-    def start_web(self):
-        self.lighttpd("""\
-server.modules += ( "mod_scgi" )
-scgi.protocol = "uwsgi"
-scgi.server = ( "/" => (( "socket" => "%s", "check-local" => "disable",
-	"fix-root-scriptname" => "enable" )) )
-""" % self.sock("ROOT"))
-
-
 class NginxUwsgi(Nginx, Uwsgi):
     """The protocol of uWSGI's own."""
     needs = Nginx.needs + Uwsgi.needs
@@ -846,7 +833,6 @@ STACKS = {
     "lighttpd/mamayo-listen": LighttpdListen,
     "lighttpd/uwsgi": LighttpdUwsgi,
     "lighttpd/uwsgi-thunder": LighttpdUwsgiThunder,
-    "lighttpd/uwsgi-protocol": LighttpdUwsgiProtocol,
     "lighttpd/cgi": LighttpdCgi,
     "lighttpd/limit": LighttpdLimit,
     "lighttpd/static": LighttpdStatic,
