@@ -371,17 +371,129 @@ complete(struct params *p)
 	return result;
 }
 
+/* --- what is usual: no name twice --- */
+
+#define USUAL_MOST 64 /* pairs, which are compared each with each */
+
+/* FNV-1a, 64 bits: equal names have equal ones. */
+static uint64_t
+name_hash(const char *name)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	while (*name != '\0')
+		h = (h ^ (unsigned char)*name++) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+static int
+is_twice(const uint64_t *hash, size_t n)
+{
+	size_t i, k;
+
+	for (i = 1; i < n; i++)
+		for (k = 0; k < i; k++)
+			if (hash[i] == hash[k])
+				return 1;
+	return 0;
+}
+
+/* Names about which there is a rule, by their hashes. */
+static struct special {
+	uint64_t hash;
+	int if_empty; /* dropped only then */
+} specials[sizeof dropped / sizeof dropped[0] +
+	   sizeof dropped_if_empty / sizeof dropped_if_empty[0]];
+static size_t nspecials;
+
+static void
+specials_fill(void)
+{
+	const char *const *name;
+
+	for (name = dropped; *name != NULL; name++)
+		specials[nspecials++] = (struct special){ name_hash(*name), 0 };
+	for (name = dropped_if_empty; *name != NULL; name++)
+		specials[nspecials++] = (struct special){ name_hash(*name), 1 };
+}
+
+/* Two hashes may be equal by chance: then the name decides. */
+static int
+is_dropped(const struct params *p, const struct param *it, uint64_t hash)
+{
+	const char *name = p->text + it->name;
+	size_t i;
+
+	for (i = 0; i < nspecials; i++)
+		if (specials[i].hash == hash)
+			return is_one_of(name, dropped) ||
+			       (it->value_length == 0 &&
+				   is_one_of(name, dropped_if_empty));
+	return 0;
+}
+
+/* Takes the pair at i out. */
+static void
+remove_at(struct params *p, size_t i)
+{
+	struct param it = p->list[i];
+	size_t end = it.value + it.value_length + 1, bytes = end - it.name;
+
+	memmove(p->text + it.name, p->text + end, p->length - end);
+	p->length -= bytes;
+	p->n--;
+	for (; i < p->n; i++) {
+		p->list[i] = p->list[i + 1];
+		p->list[i].name -= bytes;
+		p->list[i].value -= bytes;
+	}
+}
+
+/* Settles pairs of which none comes twice, where they are. 0: there are some,
+ * or something is wrong. */
+static int
+settle_usual(struct params *p)
+{
+	uint64_t hash[USUAL_MOST];
+	const char *length;
+	size_t i;
+
+	if (p->n > USUAL_MOST)
+		return 0;
+	if (nspecials == 0)
+		specials_fill();
+	for (i = 0; i < p->n; i++)
+		hash[i] = name_hash(p->text + p->list[i].name);
+	length = params_get(p, "CONTENT_LENGTH");
+	if (is_twice(hash, p->n) ||
+	    (length != NULL && !is_length(length, strlen(length))))
+		return 0;
+	for (i = p->n; i-- > 0;)
+		if (is_dropped(p, &p->list[i], hash[i]))
+			remove_at(p, i);
+	return 1;
+}
+
 enum params_result
 params_settle(struct params *p, struct problem *why)
 {
-	const char *software = params_get(p, "SERVER_SOFTWARE");
-	int lighttpd = software != NULL &&
-		       strncmp(software, "lighttpd", strlen("lighttpd")) == 0;
+	const char *software;
+	int lighttpd;
 	enum params_result result = PARAMS_OK;
-	struct entry *list = sorted(p);
+	struct entry *list;
 	struct params out;
 	size_t i, n;
 
+	if (settle_usual(p)) {
+		result = complete(p);
+		if (result != PARAMS_OK)
+			problem_set(why, "the request has too many variables");
+		return result;
+	}
+	software = params_get(p, "SERVER_SOFTWARE");
+	lighttpd = software != NULL &&
+		   strncmp(software, "lighttpd", strlen("lighttpd")) == 0;
+	list = sorted(p);
 	params_init(&out);
 	if (list == NULL)
 		result = PARAMS_TOO_MUCH;

@@ -69,7 +69,8 @@ void params_remove(struct params *, const char *name);
  * SERVER_PROTOCOL
  *   ("HTTP/1.0"), QUERY_STRING ("") are always there.
  * CONTENT_LENGTH that is not a plain number: PARAMS_BAD.
- * The sentence says which name, escaped. On failure all stays as it came.
+ * The sentence says which name, escaped. What cannot be settled is not to be
+ * used any more.
  */
 enum params_result params_settle(struct params *, struct problem *);
 
