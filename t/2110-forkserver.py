@@ -659,8 +659,6 @@ def _():
         equal((got["parent"], "decimal" in got["before"]), (pid, True))
         kill(pid)  # so soon after its start another one has to wait
         gone(pid)
-        restart(account, "app")
-        equal(ask(account, "app")["parent"], account.supervisor())
         pid = back(account, "app")
     account.close()
 
