@@ -219,7 +219,7 @@ def _(mode, m):
     within(5, lambda: not alive(pid), "its end")
     equal(mode.get("/unread", account=mine).status, 200)
     c.close()
-    mine.close()
+    mine.end()
 
 
 @in_every_mode("a visitor who goes: close() is called, the next is fine")
@@ -275,7 +275,7 @@ def _(mode, m):
     equal(mode.get("/unread", account=mine).status, 200)
     for c in waiting:
         c.close()
-    mine.close()
+    mine.end()
 
 
 @in_every_mode("a cold start, and one that fails")
@@ -290,7 +290,7 @@ def _(mode, m):
     equal((got.status, got.error), (503, "cannot-start"))
     mine.app("ROOT")
     equal(mode.get("/unread", account=mine).status, 200)
-    mine.close()
+    mine.end()
 
 
 @in_every_mode("the supervisor is killed while a request is answered: nothing"
@@ -307,7 +307,7 @@ def _(mode, m):
     equal(len(c.answer(keep=mode.keep).body), 1000)
     c.close()
     mine.expect_alarm = None
-    mine.close()
+    mine.end()
 
 
 @in_every_mode("the responder is asked to stop while a request is answered:"
@@ -322,7 +322,7 @@ def _(mode, m):
     mine.open_gate("stop")
     equal(len(c.answer(keep=mode.keep).body), 1000)
     c.close()
-    mine.close()
+    mine.end()
 
 
 # -- what is special about a connection that is kept --------------------------
@@ -374,7 +374,7 @@ def _(mode, m):
         except (fcgi.Cut, ConnectionError):
             pass
         c.close()
-    mine.close()
+    mine.end()
 
 
 @kept("an answer that takes longer than anybody looks is not disturbed")
@@ -413,7 +413,7 @@ def _(mode, m):
     equal(busy.answer(keep=True).status, 200)
     busy.close()
     equal(mode.get("/unread", account=mine).status, 200)
-    mine.close()
+    mine.end()
 
 
 run()

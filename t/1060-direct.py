@@ -190,7 +190,7 @@ def _(kind):
             text += content
         assert b"Status: 502" in text, text
         equal(c.record()[0], fcgi.VALUES)
-    m.close()
+    m.end()
 
 
 @every("a request that is taken back: its connection ends, close() is called")
@@ -220,7 +220,7 @@ def _(kind):
     busy.close()
     kind.fine(m)
     assert "started nobody" not in "\n".join(m.journal())
-    m.close()
+    m.end()
 
 
 @not_kept("a second request where only one was announced is never served")
@@ -240,7 +240,7 @@ def _(kind):
                 equal(len(c.answer().body), 1000)
     kind.fine(m)
     assert "started second" not in "\n".join(m.journal())
-    m.close()
+    m.end()
 
 
 @every("two requests at once: one is served, the other refused")
@@ -279,7 +279,7 @@ def _(kind):
     kind.fine(m)
     within(10, lambda: len(Process(
         m.responders[0]).descriptors()) <= before, "closed descriptors")
-    m.close()
+    m.end()
 
 
 @every("the end of the connection at any moment of an answer costs nothing")
@@ -303,7 +303,7 @@ def _(kind):
     within(10, lambda: len(Process(responder).descriptors()) <= before,
            "closed descriptors")
     assert "started nobody" not in "\n".join(m.journal())
-    m.close()
+    m.end()
 
 
 @every("who sends no more during an answer gets the whole of it")
@@ -328,7 +328,7 @@ def _(kind):
     got = kind.get(m, "/unread")
     equal((got.status, got.error), (502, "died"))
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("a worker that dies as it takes a request: the visitor does not hang")
@@ -338,7 +338,7 @@ def _(kind):
     with kind.send(m, "/unread") as c:
         equal(ended(c), b"")
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("a worker dies while the supervisor is stopped: 502 all the same")
@@ -357,7 +357,7 @@ def _(kind):
         finally:
             kill(supervisor, signal.SIGCONT)
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("a worker dies in its answer while the supervisor is stopped: it is"
@@ -376,7 +376,7 @@ def _(kind):
         finally:
             kill(supervisor, signal.SIGCONT)
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("the supervisor is killed: an answer that takes long is not disturbed")
@@ -391,7 +391,7 @@ def _(kind):
         m.open_gate("long")
         while c.record()[0] != fcgi.END:
             pass
-    m.close()
+    m.end()
 
 
 @every("the responder is killed: what is being answered arrives whole")
@@ -404,7 +404,7 @@ def _(kind):
         equal(len(c.answer().body), 1000)  # and then it ends, kept or not
     m.start()
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("a worker that ignores the signal to write its stacks: 504")
@@ -415,7 +415,7 @@ def _(kind):
     equal((got.status, got.error), (504, "timeout"))
     assert time.monotonic() - begin < 15
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("an application that lies about its progress harms nobody")
@@ -427,7 +427,7 @@ def _(kind):
         m.open_gate("truth")
         equal(c.answer(keep=kind.keep).body, b"the truth")
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("a cleaner takes run/ away: an answer that takes long is not disturbed")
@@ -442,7 +442,7 @@ def _(kind):
         while c.record()[0] != fcgi.END:
             pass
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("an answer that breaks off: only nginx that does not keep gets an"
@@ -492,7 +492,7 @@ def _(kind):
         for c in flight:
             if round == 1:
                 c.close()
-    m.close()
+    m.end()
 
 
 @not_kept("who waits behind a request of another responder, which came later,"
@@ -516,7 +516,7 @@ def _(kind):
     for c in (busy, first, second):
         equal(c.answer().status, 200)
         c.close()
-    m.close()
+    m.end()
 
 
 def many_files():
@@ -542,7 +542,7 @@ def _(kind):
     for c in connections:
         c.close()
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 @every("700 answers and 70 deaths leave no descriptor behind")
@@ -558,7 +558,7 @@ def _(kind):
     kind.fine(m)
     within(10, lambda: len(Process(responder).descriptors()) <= before,
            "closed descriptors")
-    m.close()
+    m.end()
 
 
 def sleeps(pid):
@@ -586,7 +586,7 @@ def _(kind):
     assert rate(m.responders[0]) < 1
     for c in idle:
         c.close()
-    m.close()
+    m.end()
 
 
 @every("an answer that takes long wakes the responder seldom")
@@ -598,7 +598,7 @@ def _(kind):
         m.open_gate("long")
         equal(c.answer(keep=kind.keep).body, b"long")
     kind.fine(m)
-    m.close()
+    m.end()
 
 
 def parked(pid):
@@ -642,7 +642,7 @@ def _(kind):
         c.close()
     within(20, lambda: len(Process(pid).descriptors()) < 100,
            "closed descriptors")
-    m.close()
+    m.end()
 
 
 run()

@@ -160,7 +160,7 @@ def _():
         for software in LIGHTTPD, NGINX, "test/1":
             equal(m.get("/unread", SERVER_SOFTWARE=software).status, 200)
         equal(m.get("/echo", "POST", b"x" * 30000).body, b"x" * 30000)
-    m.close()
+    m.end()
 
 
 @test("a request that is whole in the first 64 KiB is a worker's, a larger one"
@@ -184,7 +184,7 @@ def _():
             kill(m.listening.pid, signal.SIGCONT)
             sender.join(20)
             equal(c.answer().body, body, size)
-    m.close()
+    m.end()
 
 
 @test("a kept connection is answered by a worker, and then the responder's")
@@ -200,7 +200,7 @@ def _():
             equal(c.answer(keep=True).body, b"did not look")
             c.send(fcgi.request("/unread", keep=True, SERVER_SOFTWARE=NGINX))
         equal(c.answer(keep=True).status, 200)
-    m.close()
+    m.end()
 
 
 @test("what comes in pieces, late, twice at once, or is none of a worker's"
@@ -257,7 +257,7 @@ def _():
         equal(c.end_of(), (0, fcgi.UNKNOWN_ROLE))
     equal(m.get("/unread").status, 200)
     equal(accepting(m).count(True) > 0, True)
-    m.close()
+    m.end()
 
 
 @test("a length that is not that of the body, and addresses that cannot be"
@@ -272,7 +272,7 @@ def _():
     equal(m.get("/%00").error, "bad-request")
     equal(m.get("/echo", "POST", b"no length", CONTENT_LENGTH=None).body,
           b"no length")
-    m.close()
+    m.end()
 
 
 # -- when there is more than one application, or files ------------------------
@@ -284,7 +284,7 @@ def _():
     with Load(*every_kind(m)) as load:
         comes_and_goes(m, load)
     load.only((200, None), (503, "stopped"))
-    m.close()
+    m.end()
 
 
 def behind(make):
@@ -311,7 +311,7 @@ def ends(m, server, page):
     got = server.get("/sleep?seconds=60")
     equal((got.status, got.header("X-Mamayo-Error")), (504, "timeout"))
     server.stop()
-    m.close()
+    m.end()
 
 
 @test("nginx, kept connections: the same; 502 for a killed worker's visitor"
@@ -345,7 +345,7 @@ def _():
     load.only((200, None))
     equal(any(accepting(m)), False)
     server.stop()
-    m.close()
+    m.end()
 
 
 @test("\"accept\": false: workers never accept")
@@ -411,7 +411,7 @@ def killed_while_idle(rounds):
     equal({status for status, _ in got} - {200, "cut"}, set())
     slowest = max(seconds for _, seconds in got)
     assert slowest < BOUND, slowest
-    m.close()
+    m.end()
 
 
 @test("200 workers are killed while they are idle and connections come: none"
@@ -432,7 +432,7 @@ def _():
     assert time.monotonic() - begin < 15
     within(10, lambda: not alive(pid), "its end")
     equal(m.get("/unread").status, 200)
-    m.close()
+    m.end()
 
 
 def listening_inodes(m):
@@ -504,7 +504,7 @@ def restarts(address):
             m.listening = m.listen(m.address)
             settled(m)
     load.only((200, None))
-    m.close()
+    m.end()
 
 
 @test("the responder is restarted five times under load: no request is lost")
@@ -528,7 +528,7 @@ def _():
                 "pid", old) != old, "another supervisor")
             settled(m)
     load.only((200, None))
-    m.close()
+    m.end()
 
 
 @test("two mamayo listen at once: workers accept for both, and go on when one"
@@ -559,7 +559,7 @@ def _():
     load.only((200, None))
     with stopped(m):
         equal(fcgi.fetch(one, "/unread").status, 200)
-    m.close()
+    m.end()
 
 
 # -- descriptors --------------------------------------------------------------
@@ -636,7 +636,7 @@ def _():
     for text in flags:
         equal(int(re.search(rb"flags:\s+(\d+)", text).group(1), 8)
               & 0o2000000 != 0, True, text)
-    m.close()
+    m.end()
 
 
 @test("after mamayo stop only responder and supervisor hold the socket; after"

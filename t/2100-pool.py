@@ -826,8 +826,10 @@ def _():
 
     def killer():
         while not done.wait(0.05):
-            for pid in m.workers("once")[:1]:
-                kill(pid)
+            # one that has served, or the app would count as a failing one
+            for worker in [w for w in m.status_of("once")["workers"]
+                           if w["requests"] > 0][:1]:
+                kill(worker["pid"])
     hunter = threading.Thread(target=killer, daemon=True)
     hunter.start()
 
