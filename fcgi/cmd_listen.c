@@ -67,7 +67,7 @@ listen_open(struct responder_spec *spec, long mode, int argc, char **argv)
 	struct problem why;
 	int fd;
 
-	spec->nlisteners =
+	spec->nlisteners = spec->ninherited =
 	    listen_inherited(spec->listener, RESPONDER_LISTENERS_MOST);
 	if (spec->nlisteners + (size_t)argc > RESPONDER_LISTENERS_MOST) {
 		fprintf(stderr, "mamayo: at most %d addresses\n",

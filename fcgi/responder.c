@@ -38,6 +38,7 @@
 #define RESPONDER_REACH_MOST   250
 #define RESPONDER_LEAVE        5000 /* ms for a new connection to say something */
 #define RESPONDER_FORK_EVERY   1000 /* ms between two candidates of ours */
+#define RESPONDER_LEAVE_BACK   1000 /* ms for workers to return our sockets */
 #define RESPONDER_SWEEP        20   /* ms until ended connections are seen */
 #define RESPONDER_STEP_IN      5 /* ms that connections are left to workers */
 #define RESPONDER_FAST         8 /* requests that they answer meanwhile */
@@ -61,7 +62,7 @@ struct responder {
 	size_t nlisteners;
 	int is_paused;
 	size_t paused_at; /* connections there were then */
-	struct timer resume, leave;
+	struct timer resume, leave, leave_back;
 	int is_leaving;
 
 	struct conn *conns;
@@ -1443,7 +1444,7 @@ responder_leave_due(struct timer *t, int64_t now)
 static void
 responder_turns(struct responder *r)
 {
-	while (!r->is_leaving || r->conns != NULL) {
+	while (!r->is_leaving || r->conns != NULL || r->back.fd != -1) {
 		loop_turn(r->loop);
 		if (r->is_leaving)
 			responder_close_idle(r, 0, loop_now(r->loop));
@@ -1457,6 +1458,70 @@ responder_reap(void *arg, int64_t now)
 {
 	(void)arg;
 	proc_reap(now);
+}
+
+static void
+responder_close_back(struct responder *r)
+{
+	loop_unwatch(r->loop, &r->back);
+	fd_close(&r->back.fd);
+}
+
+static void
+responder_leave_back_due(struct timer *t, int64_t now)
+{
+	(void)now;
+	responder_close_back(
+	    (struct responder *)((char *)t -
+				 offsetof(struct responder, leave_back)));
+}
+
+/*
+ * Takes the sockets back from the workers, and waits a moment for what they
+ * hand over. One that is busy may hold a socket for long: those that we have
+ * bound are shut down, so that somebody else can serve at the address.
+ */
+static void
+responder_withdraw(struct responder *r, int64_t now)
+{
+	if (r->back.fd == -1)
+		return;
+	if (responder_tell(r, json_pack("{s:s}", "type", "withdraw")) == -1 ||
+	    loop_timer(r->loop, &r->leave_back, now + RESPONDER_LEAVE_BACK) ==
+		-1)
+		responder_close_back(r);
+}
+
+static int
+listener_is_unix(const struct listener *l)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof address;
+
+	return getsockname(l->fd, (struct sockaddr *)&address, &length) == 0 &&
+	       address.ss_family == AF_UNIX;
+}
+
+/* No connection comes any more; what is in the backlog is taken. A unix socket
+ * gives it also when it has been shut down, one of TCP forgets it then. */
+static void
+responder_close_listener(struct responder *r, size_t i, int64_t now)
+{
+	struct listener *l = &r->listener[i];
+	int is_bound = r->spec->is_own && i >= r->spec->ninherited;
+	int is_unix = listener_is_unix(l);
+
+	if (!r->spec->is_own || (is_bound && is_unix))
+		shutdown(l->fd, SHUT_RD);
+	while (responder_accept(r, l->fd, now))
+		continue;
+	loop_unwatch(r->loop, &l->watch);
+	loop_cancel(r->loop, &l->step_in);
+	fd_close(&l->line);
+	if (is_bound && !is_unix)
+		shutdown(l->fd, SHUT_RD);
+	if (r->spec->is_own)
+		fd_close(&l->fd);
 }
 
 /* What was begun is carried on by a copy that the web server does not know. */
@@ -1490,17 +1555,9 @@ responder_leave(void *arg, int64_t now)
 		return;
 	responder_resume(r);
 	r->is_leaving = 1;
-	for (size_t i = 0; i < r->nlisteners; i++) {
-		if (!r->spec->is_own)
-			shutdown(r->listener[i].fd, SHUT_RD);
-		while (responder_accept(r, r->listener[i].fd, now))
-			continue;
-		loop_unwatch(r->loop, &r->listener[i].watch);
-		loop_cancel(r->loop, &r->listener[i].step_in);
-		fd_close(&r->listener[i].line);
-		if (r->spec->is_own)
-			fd_close(&r->listener[i].fd);
-	}
+	responder_withdraw(r, now);
+	for (size_t i = 0; i < r->nlisteners; i++)
+		responder_close_listener(r, i, now);
 	loop_cancel(r->loop, &r->resume);
 	if (r->spec->stopped != NULL)
 		r->spec->stopped();
@@ -1548,6 +1605,7 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->resume.due = responder_resume_due;
 	r->active.due = responder_active_due;
 	r->leave.due = responder_leave_due;
+	r->leave_back.due = responder_leave_back_due;
 	r->sweep.due = responder_sweep_due;
 	r->back = (struct watch){
 		.fd = -1, .want = POLLIN, .ready = responder_back_ready

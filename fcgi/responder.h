@@ -25,6 +25,7 @@ struct responder_spec {
 	const char *program;     /* our file name: "mamayo.fcgi" */
 	int listener[RESPONDER_LISTENERS_MOST];
 	size_t nlisteners;
+	size_t ninherited; /* so many of them others have bound, and hold */
 	int is_own; /* we bound or were lent the sockets: we are the server */
 	void (*stopped)(void); /* told once no more is accepted; or NULL */
 };

@@ -62,6 +62,7 @@
  *   taken    counter                 has a worker taken this request?
  *   socket   program, base           a socket that it has bound, to be lent to
  *            workers; two descriptors: it, and the end of the way back
+ *   withdraw                         lends its sockets no more
  * supervisor -> responder
  *   routes   first, last, apps [{host, mount, name}], groups [path]: the
  *            table, in as many messages as it needs

@@ -864,6 +864,11 @@ peer_take(struct peer *peer, json_t *message, int64_t now)
 		json_decref(peer->claims);
 		peer->claims = json_incref(json_object_get(message, "apps"));
 		supervisor_look_soon(s, now);
+	} else if (peer->role == PEER_RESPONDER &&
+		   strcmp(type, "withdraw") == 0) {
+		if (lending_drop(&s->lending, peer))
+			supervisor_take_back(s);
+		supervisor_lend(s, now); /* what others have lent */
 	} else if (peer->role == PEER_RESPONDER && strcmp(type, "taken") == 0)
 		peer_take_taken(peer, message);
 	else if (peer->role == PEER_COMMAND && strcmp(type, "status") == 0)

@@ -517,6 +517,32 @@ def _():
     restarts(lambda: "tcp:127.0.0.1:%d" % servers.free_port())
 
 
+@test("a worker that is busy does not keep the address from the next mamayo"
+      " listen")
+def _():
+    for address in (None, "tcp:127.0.0.1:%d" %
+                    servers.free_port()):
+        m = Mamayo(workers={"max": 2}, grace=10)
+        m.app("ROOT")
+        m.listening = m.listen(address)
+        settled(m)
+        with stopped(m):  # so it is a worker's
+            c = m.connect()
+            c.send(fcgi.request("/gate?name=busy"))
+            m.has("started busy")
+        m.listening.terminate()
+        equal(m.listening.wait(5), 0)
+        m.others.remove(m.listening)
+        m.listening = m.listen(m.address)
+        equal(m.get("/unread").status, 200)
+        equal(m.listening.poll(), None)
+        m.open_gate("busy")
+        equal(c.answer().body, b"busy")
+        c.close()
+        settled(m)
+        m.close()
+
+
 @test("the supervisor is killed three times under load: no request is lost")
 def _():
     m = settled(account())
