@@ -222,6 +222,25 @@ def _():
         equal(c.answer().status, 200)
 
 
+@test("an app whose workers do without the accelerator is shown with the reason,"
+      " which the log has once")
+def _():
+    why = "the setting accel is false"
+    if NO_ACCEL:
+        why = "this mamayo was built without it"
+    m.app("plain", accel=NO_ACCEL, workers={"max": 1})
+    for _ in range(2):
+        pid = m.get("/plain/pid").body.decode()
+        equal([(a["accelerator"], a["accelerator_reason"])
+               for a in status()["apps"] if a["name"] == "plain"],
+              [(False, why)])
+        equal("    without the accelerator: %s\n" % why in text(), True, text())
+        kill(int(pid))
+        within(10, lambda: not alive(int(pid)), "the worker's end")
+    equal(m.log().count("plain: its workers do without the accelerator: "
+                        + why), 1)
+
+
 @test("an app that fails makes it exit with 1, and names the log")
 def _():
     m.app("bad", "raise RuntimeError('4711')\n")
