@@ -88,9 +88,10 @@ def _():
     got = results("good.json")
     equal(got["failures"], [])
     sample = got["results"]["hello-lighttpd"]["lighttpd/mamayo"][0]
-    for what in ("requests", "rps", "p50", "p99", "cpu", "web", "app",
-                 "responder", "worker"):
+    for what in ("requests", "rps", "p50", "p99", "cpu", "web"):
         assert sample[what] > 0, (what, sample)
+    for what in ("app", "responder", "worker"):  # may be less than a tick
+        assert sample[what] >= 0, (what, sample)
     assert "\nhello-lighttpd: " in out and "\nlighttpd/mamayo " in out, out
     work = {t["work"] for t in got["targets"]}
     assert "one responder" in work, work

@@ -121,6 +121,36 @@ def every_kind(m):
             raw(m, NGINX, 3, b"x" * 70000), raw(m, "test/1", body=b"t")]
 
 
+class ToWorkers:
+    """The responder is stopped: workers answer. A connection that says
+    nothing for 10 ms is handed over, so they wait until each has its
+    request."""
+
+    def __init__(self, m):
+        self.m, self.workers = m, m.workers("ROOT")
+        self.stopped = stopped(m)
+
+    def __enter__(self):
+        self.stopped.__enter__()
+        return self
+
+    def __exit__(self, *why):
+        return self.stopped.__exit__(*why)
+
+    def send(self, request, address=None):
+        for pid in self.workers:
+            kill(pid, signal.SIGSTOP)
+        c = fcgi.Connection(address or self.m.address)
+        c.send(request)
+        for pid in self.workers:
+            kill(pid, signal.SIGCONT)
+        return c
+
+    def get(self, *request, address=None, **more):
+        with self.send(fcgi.request(*request, **more), address) as c:
+            return c.answer()
+
+
 def http(server, uri="/unread"):
     def ask():
         got = server.get(uri)
@@ -156,10 +186,10 @@ def comes_and_goes(m, load):
 @test("a worker that accepts answers without the responder")
 def _():
     m = settled(account(workers={"max": 1}))
-    with stopped(m):
+    with ToWorkers(m) as w:
         for software in LIGHTTPD, NGINX, "test/1":
-            equal(m.get("/unread", SERVER_SOFTWARE=software).status, 200)
-        equal(m.get("/echo", "POST", b"x" * 30000).body, b"x" * 30000)
+            equal(w.get("/unread", SERVER_SOFTWARE=software).status, 200)
+        equal(w.get("/echo", "POST", b"x" * 30000).body, b"x" * 30000)
     m.end()
 
 
@@ -172,12 +202,12 @@ def _():
         body = os.urandom(size - bare - (16 if size - bare > fcgi.MOST
                                          else 0))
         whole = fcgi.request("/echo", "POST", body)
-        with m.connect() as c, stopped(m):
-            if size <= MOST:
-                equal(len(whole), size)
-                c.send(whole)
+        if size <= MOST:
+            equal(len(whole), size)
+            with ToWorkers(m) as w, w.send(whole) as c:
                 equal(c.answer().body, body, size)
-                continue
+            continue
+        with m.connect() as c, stopped(m):
             sender = threading.Thread(target=c.send, args=(whole,))
             sender.start()
             assert c.silent(0.3), size
@@ -190,12 +220,12 @@ def _():
 @test("a kept connection is answered by a worker, and then the responder's")
 def _():
     m = settled(account(workers={"max": 1}))
-    with m.connect() as c:
-        with stopped(m):
-            c.send(fcgi.request("/unread", keep=True, SERVER_SOFTWARE=NGINX))
-            equal(c.answer(keep=True).status, 200)
-            c.send(fcgi.request("/unread", keep=True, SERVER_SOFTWARE=NGINX))
-            assert c.silent(0.3)
+    with ToWorkers(m) as w:
+        c = w.send(fcgi.request("/unread", keep=True, SERVER_SOFTWARE=NGINX))
+        equal(c.answer(keep=True).status, 200)
+        c.send(fcgi.request("/unread", keep=True, SERVER_SOFTWARE=NGINX))
+        assert c.silent(0.3)
+    with c:
         for _ in range(20):
             equal(c.answer(keep=True).body, b"did not look")
             c.send(fcgi.request("/unread", keep=True, SERVER_SOFTWARE=NGINX))
@@ -526,9 +556,8 @@ def _():
         m.app("ROOT")
         m.listening = m.listen(address)
         settled(m)
-        with stopped(m):  # so it is a worker's
-            c = m.connect()
-            c.send(fcgi.request("/gate?name=busy"))
+        with ToWorkers(m) as w:
+            c = w.send(fcgi.request("/gate?name=busy"))
             m.has("started busy")
         m.listening.terminate()
         equal(m.listening.wait(5), 0)
@@ -550,8 +579,8 @@ def _():
         for _ in range(3):
             old = m.supervisor()
             kill(old)
-            within(20, lambda: (m.status()["supervisor"] or {}).get(
-                "pid", old) != old, "another supervisor")
+            within(20, lambda: m.lock_holder() not in (0, old),
+                   "another supervisor")
             settled(m)
     load.only((200, None))
     m.end()
@@ -583,8 +612,8 @@ def _():
         settled(m)
         within(10, lambda: holders(m, listening_inodes(m)) != [])
     load.only((200, None))
-    with stopped(m):
-        equal(fcgi.fetch(one, "/unread").status, 200)
+    with ToWorkers(m) as w:
+        equal(w.get("/unread", address=one).status, 200)
     m.end()
 
 
@@ -624,8 +653,16 @@ def application(environ, start_response):
 
 
 def open_files(m):
-    pid, = m.workers("ROOT")
-    return Process(pid).descriptors()
+    """Of the only worker, when it is idle: a visitor has the answer before
+    the worker has closed its connection."""
+    worker, = m.status_of("ROOT")["workers"]
+    process = Process(worker["pid"])
+    before = None
+    while before != process.descriptors() or process.state == "R":
+        before = process.descriptors()
+        time.sleep(0.05)
+        process = Process(worker["pid"])
+    return before
 
 
 @test("a worker holds two descriptors more for each socket, close-on-exec and"
@@ -635,9 +672,9 @@ def _():
     m.get("/")
     settled(m, uri="/")
     inodes = listening_inodes(m)
+    within(5, lambda: inodes & set(open_files(m).values()), "the socket")
     held = open_files(m)
-    ours = [n for n, what in held.items() if what in inodes]
-    equal(len(ours), 1)
+    equal(len([n for n, what in held.items() if what in inodes]), 1)
     m.app("second")
     within(20, lambda: m.get("/second/unread").body == b"did not look")
     given_back(m)
@@ -650,8 +687,8 @@ def _():
     shutil.rmtree(m.path("apps", "second"))
     settled(m)
     for _ in range(3):
-        with stopped(m):  # so it is the worker's own connection
-            got = json.loads(m.text("/"))
+        with ToWorkers(m) as w:  # so it is the worker's own connection
+            got = json.loads(w.get("/").body.decode())
         equal(inodes < set(got["worker"].values()), True)
         back = set(open_files(m).values()) - set(without.values())
         equal((len(back), inodes < back), (2, True))
