@@ -205,6 +205,9 @@ def _():
     for _ in range(3):
         equal(m.text("/blog/fork_both_return"), "one of two")
         m.served()
+    for pid in m.workers("blog"):  # has children that it never buries
+        os.kill(pid, signal.SIGKILL)
+        gone(pid)
 
 
 @test("its directory is removed in mid-request: that one ends well")
