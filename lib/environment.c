@@ -67,11 +67,3 @@ environment_new(const struct account *a, const struct app_settings *settings,
 	lines_release(&l);
 	return env;
 }
-
-void
-environment_free(char **env)
-{
-	for (size_t i = 0; env[i] != NULL; i++)
-		free(env[i]);
-	free(env);
-}

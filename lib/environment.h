@@ -12,9 +12,8 @@
  * (R-SEC3).
  */
 
-/* NAME=value strings, NULL-terminated. Free with environment_free(). */
+/* NAME=value strings, NULL-terminated. Free with xstrvfree(). */
 char **environment_new(
     const struct account *, const struct app_settings *, const struct python *);
-void environment_free(char **);
 
 #endif

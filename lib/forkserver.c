@@ -253,9 +253,7 @@ forkserver_free(struct forkserver *f)
 	*link = f->next;
 	loop_cancel(f->all->loop, &f->lesson);
 	loop_cancel(f->all->loop, &f->deadline);
-	for (char **line = f->env; line != NULL && *line != NULL; line++)
-		free(*line);
-	free(f->env);
+	xstrvfree(f->env);
 	fd_close(&f->log);
 	json_decref(f->library);
 	free(f->to_learn);
@@ -334,20 +332,6 @@ forkserver_new(struct forkservers *all, const char *key)
 	return f;
 }
 
-static char **
-lines_copy(char *const *lines)
-{
-	size_t n = 0;
-	char **copy;
-
-	while (lines[n] != NULL)
-		n++;
-	copy = xcalloc(n + 1, sizeof *copy);
-	for (size_t i = 0; i < n; i++)
-		copy[i] = xstrdup(lines[i]);
-	return copy;
-}
-
 static void
 forkserver_lesson_at(struct forkserver *f, int64_t at)
 {
@@ -367,7 +351,7 @@ forkserver_replace(
 	struct forkserver *new = forkserver_new(f->all, f->key);
 
 	new->python = xstrdup(f->python);
-	new->env = lines_copy(f->env);
+	new->env = xstrvdup((const char *const *)f->env);
 	new->to_learn = f->to_learn;
 	f->to_learn = NULL;
 	new->idle = f->idle;
@@ -893,7 +877,7 @@ forkservers_make(
 	struct forkserver *f = forkserver_new(all, key);
 
 	f->python = xstrdup(need->python->path);
-	f->env = lines_copy(need->env);
+	f->env = xstrvdup((const char *const *)need->env);
 	return f;
 }
 

@@ -466,7 +466,7 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		free(w);
 	json_decref(first);
 	free(entry);
-	environment_free(env);
+	xstrvfree(env);
 	return result;
 }
 

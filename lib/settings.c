@@ -275,40 +275,14 @@ place(const struct setting *s, struct app_settings *app,
 	return s->where == APP ? (char *)app + s->at : (char *)account + s->at;
 }
 
-static void
-names_free(char **names)
-{
-	size_t i;
-
-	for (i = 0; names != NULL && names[i] != NULL; i++)
-		free(names[i]);
-	free(names);
-}
-
-static char **
-names_copy(char *const *names)
-{
-	char **copy;
-	size_t i, n = 0;
-
-	if (names == NULL)
-		return NULL;
-	while (names[n] != NULL)
-		n++;
-	copy = xcalloc(n + 1, sizeof *copy);
-	for (i = 0; i < n; i++)
-		copy[i] = xstrdup(names[i]);
-	return copy;
-}
-
 void
 app_settings_release(struct app_settings *app)
 {
 	free(app->entry);
 	free(app->python);
 	free(app->preload);
-	names_free(app->env);
-	names_free(app->environ_);
+	xstrvfree(app->env);
+	xstrvfree(app->environ_);
 	memset(app, 0, sizeof *app);
 }
 
@@ -337,8 +311,8 @@ app_settings_copy(struct app_settings *to, const struct app_settings *from)
 	to->entry = from->entry == NULL ? NULL : xstrdup(from->entry);
 	to->python = from->python == NULL ? NULL : xstrdup(from->python);
 	to->preload = from->preload == NULL ? NULL : xstrdup(from->preload);
-	to->env = names_copy(from->env);
-	to->environ_ = names_copy(from->environ_);
+	to->env = xstrvdup((const char *const *)from->env);
+	to->environ_ = xstrvdup((const char *const *)from->environ_);
 }
 
 /*

@@ -45,36 +45,16 @@ worker_patience(const struct worker *w, enum worker_state state)
 	return 0;
 }
 
-static char **
-plan_lines(const char *const *lines)
-{
-	size_t n = 0;
-	char **copy;
-
-	while (lines[n] != NULL)
-		n++;
-	copy = xcalloc(n + 1, sizeof *copy);
-	for (size_t i = 0; i < n; i++)
-		copy[i] = xstrdup(lines[i]);
-	return copy;
-}
-
 static void
 plan_free(struct worker_plan *plan)
 {
-	for (int i = 0; plan != NULL && i < 6; i++)
-		fd_close(&plan->spec.fd[i]);
-	for (char **line = plan != NULL ? plan->argv : NULL;
-	     line != NULL && *line != NULL; line++)
-		free(*line);
-	for (char **line = plan != NULL ? plan->env : NULL;
-	     line != NULL && *line != NULL; line++)
-		free(*line);
 	if (plan == NULL)
 		return;
+	for (int i = 0; i < 6; i++)
+		fd_close(&plan->spec.fd[i]);
 	json_decref(plan->first);
-	free(plan->argv);
-	free(plan->env);
+	xstrvfree(plan->argv);
+	xstrvfree(plan->env);
 	free(plan->path);
 	free(plan->directory);
 	free(plan);
@@ -89,8 +69,8 @@ plan_new(const struct worker_how *how, const struct proc_spec *spec)
 
 	plan->path = xstrdup(spec->path);
 	plan->directory = xstrdup(spec->directory);
-	plan->argv = plan_lines(spec->argv);
-	plan->env = plan_lines(spec->env);
+	plan->argv = xstrvdup(spec->argv);
+	plan->env = xstrvdup(spec->env);
 	plan->first = json_incref(how->first);
 	snprintf(
 	    plan->generation, sizeof plan->generation, "%s", how->generation);

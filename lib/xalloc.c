@@ -65,6 +65,30 @@ xstrndup(const char *text, size_t most)
 	return copy;
 }
 
+char **
+xstrvdup(const char *const *strings)
+{
+	size_t n = 0;
+	char **copy;
+
+	if (strings == NULL)
+		return NULL;
+	while (strings[n] != NULL)
+		n++;
+	copy = xcalloc(n + 1, sizeof *copy);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = xstrdup(strings[i]);
+	return copy;
+}
+
+void
+xstrvfree(char **strings)
+{
+	for (size_t i = 0; strings != NULL && strings[i] != NULL; i++)
+		free(strings[i]);
+	free(strings);
+}
+
 char *
 xprintf(const char *fmt, ...)
 {

@@ -13,6 +13,9 @@ void *xcalloc(size_t count, size_t size); /* zeroed; checks the product */
 void *xrealloc(void *, size_t count, size_t size);
 char *xstrdup(const char *);
 char *xstrndup(const char *, size_t most);
+/* A vector of strings that ends with NULL, and its strings; NULL is none. */
+char **xstrvdup(const char *const *);
+void xstrvfree(char **);
 char *xprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -38,7 +38,7 @@ is(const char *const *expected)
 		ck_assert_str_eq(env[i], expected[i]);
 	}
 	ck_assert_ptr_null(env[i]);
-	environment_free(env);
+	xstrvfree(env);
 }
 
 static void
@@ -117,7 +117,7 @@ START_TEST(test_there_may_be_a_thousand_of_them)
 	ck_assert_uint_eq(n, 6 + 1000);
 	ck_assert_str_eq(env[6], "N0=0");
 	ck_assert_str_eq(env[1005], "N999=999");
-	environment_free(env);
+	xstrvfree(env);
 	leave();
 }
 END_TEST

@@ -102,9 +102,28 @@ START_TEST(test_a_product_that_overflows_is_death_with_a_message)
 }
 END_TEST
 
+START_TEST(test_a_vector_is_copied_to_its_end_and_none_stays_none)
+{
+	const char *const two[] = { "one", "", NULL, "behind" };
+	char **copy = xstrvdup(two);
+
+	ck_assert_str_eq(copy[0], "one");
+	ck_assert_ptr_ne(copy[0], two[0]);
+	ck_assert_str_eq(copy[1], "");
+	ck_assert_ptr_null(copy[2]);
+	xstrvfree(copy);
+	copy = xstrvdup(two + 2);
+	ck_assert_ptr_null(copy[0]);
+	xstrvfree(copy);
+	ck_assert_ptr_null(xstrvdup(NULL));
+	xstrvfree(NULL);
+}
+END_TEST
+
 SUITE("xalloc", test_memory_is_zeroed, test_nothing_is_an_address_too,
     test_growing_keeps_what_was_there,
     test_a_copy_ends_at_the_limit_or_at_the_end,
     test_a_copy_never_looks_behind_its_limit,
     test_printing_allocates_what_it_needs,
+    test_a_vector_is_copied_to_its_end_and_none_stays_none,
     test_a_product_that_overflows_is_death_with_a_message);
