@@ -182,16 +182,10 @@ static int
 length_fits(struct params *p, size_t n)
 {
 	const char *length = params_get(p, "CONTENT_LENGTH");
-	char text[24];
-	int digits;
 
 	if (length != NULL)
 		return strtoull(length, NULL, 10) == n;
-	if (n == 0)
-		return 1;
-	digits = PyOS_snprintf(text, sizeof text, "%lu", (unsigned long)n);
-	return params_set(p, "CONTENT_LENGTH", text, (size_t)digits) ==
-	       PARAMS_OK;
+	return n == 0 || params_set_length(p, n) == PARAMS_OK;
 }
 
 /* Leads the address to the application? Then SCRIPT_NAME and PATH_INFO are
@@ -200,32 +194,17 @@ static int
 url_leads_here(struct params *p, const struct lent_socket *l)
 {
 	const char *redirected = params_get(p, "REDIRECT_SCRIPT_NAME");
-	struct url_input input = { .request_uri = params_get(p, "REQUEST_URI"),
-		.script_name = params_get(p, "SCRIPT_NAME"),
-		.path_info = params_get(p, "PATH_INFO"),
-		.program = l->program,
-		.base = l->base };
 	size_t mount = strlen(l->mount);
 	struct url url;
-	char *script;
 	int leads;
 
-	if (redirected != NULL || url_parse(&input, &url) == URL_BAD)
+	if (redirected != NULL ||
+	    params_url(p, l->program, l->base, &url) == URL_BAD)
 		return 0;
 	leads = url.path_length >= mount &&
 		memcmp(url.path, l->mount, mount) == 0 &&
-		(url.path_length == mount || url.path[mount] == '/');
-	script = leads ? malloc(url.base_length + mount + 1) : NULL;
-	if (script != NULL) {
-		memcpy(script, url.base, url.base_length);
-		memcpy(script + url.base_length, l->mount, mount);
-		leads = params_set(p, "SCRIPT_NAME", script,
-			    url.base_length + mount) == PARAMS_OK &&
-			params_set(p, "PATH_INFO", url.path + mount,
-			    url.path_length - mount) == PARAMS_OK;
-	}
-	leads = leads && script != NULL;
-	free(script);
+		(url.path_length == mount || url.path[mount] == '/') &&
+		params_place(p, &url, l->mount) == PARAMS_OK;
 	url_release(&url);
 	return leads;
 }

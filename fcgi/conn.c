@@ -408,12 +408,8 @@ conn_stdin(struct conn *c, const struct record *r)
 static void
 conn_set_length(struct conn *c)
 {
-	char length[24];
-	int n = snprintf(
-	    length, sizeof length, "%llu", (unsigned long long)c->body.length);
-
-	if (c->body.length > 0 && params_set(&c->params, "CONTENT_LENGTH",
-				      length, (size_t)n) != PARAMS_OK)
+	if (c->body.length > 0 &&
+	    params_set_length(&c->params, c->body.length) != PARAMS_OK)
 		conn_refuse(c, 431, "headers",
 		    "the request's headers are larger than mamayo accepts");
 }

@@ -678,28 +678,6 @@ responder_welcome(struct exchange *ex, const char *user, int64_t now)
 	conn_page(c, &page, now);
 }
 
-/* Sets SCRIPT_NAME and PATH_INFO for the app. */
-static int
-responder_place(struct exchange *ex, const struct route *route)
-{
-	struct params *p = &ex->conn->params;
-	const struct url *url = &ex->url;
-	size_t mount = strlen(route->mount);
-	char *script = malloc(url->base_length + mount + 1);
-	int result;
-
-	if (script == NULL)
-		return -1;
-	memcpy(script, url->base, url->base_length);
-	memcpy(script + url->base_length, route->mount, mount);
-	result = params_set(p, "SCRIPT_NAME", script,
-		     url->base_length + mount) != PARAMS_OK ||
-		 params_set(p, "PATH_INFO", url->path + mount,
-		     url->path_length - mount) != PARAMS_OK;
-	free(script);
-	return result ? -1 : 0;
-}
-
 /* The app is known: into its queue, or wait for that. May free ex. */
 static void
 responder_enqueue(struct responder *r, struct exchange *ex,
@@ -728,7 +706,8 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		    now);
 		return;
 	}
-	if (responder_place(ex, route) == -1) {
+	if (params_place(&ex->conn->params, &ex->url, route->mount) !=
+	    PARAMS_OK) {
 		exchange_fail(ex, 431, "headers",
 		    "The request's address is too long.", 0, now);
 		return;
@@ -779,13 +758,6 @@ responder_begin(struct responder *r, struct exchange *ex, int64_t now)
 	struct params *p = &ex->conn->params;
 	const char *redirected = params_get(p, "REDIRECT_SCRIPT_NAME");
 	const char *script = params_get(p, "SCRIPT_NAME");
-	struct url_input input = {
-		.request_uri = params_get(p, "REQUEST_URI"),
-		.script_name = script,
-		.path_info = params_get(p, "PATH_INFO"),
-		.program = r->program,
-		.base = r->base,
-	};
 
 	/* back from a local redirect (200 with Location, behind Apache): the
 	 * request is the old one, and would go on for ever */
@@ -795,7 +767,7 @@ responder_begin(struct responder *r, struct exchange *ex, int64_t now)
 		    "There is no application at this address.", 0, now);
 		return;
 	}
-	if (url_parse(&input, &ex->url) == URL_BAD) {
+	if (params_url(p, r->program, r->base, &ex->url) == URL_BAD) {
 		exchange_fail(ex, 400, "bad-request",
 		    "This address cannot be right.", 0, now);
 		return;

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,48 @@ void
 params_remove(struct params *p, const char *name)
 {
 	remove_from(p, name, p->n);
+}
+
+enum url_result
+params_url(const struct params *p, const char *program, const char *base,
+    struct url *url)
+{
+	struct url_input input = { .request_uri = params_get(p, "REQUEST_URI"),
+		.script_name = params_get(p, "SCRIPT_NAME"),
+		.path_info = params_get(p, "PATH_INFO"),
+		.program = program,
+		.base = base };
+
+	return url_parse(&input, url);
+}
+
+enum params_result
+params_place(struct params *p, const struct url *url, const char *mount)
+{
+	size_t length = strlen(mount);
+	char *script = malloc(url->base_length + length + 1);
+	enum params_result result;
+
+	if (script == NULL)
+		return PARAMS_TOO_MUCH;
+	memcpy(script, url->base, url->base_length);
+	memcpy(script + url->base_length, mount, length);
+	result =
+	    params_set(p, "SCRIPT_NAME", script, url->base_length + length);
+	if (result == PARAMS_OK)
+		result = params_set(p, "PATH_INFO", url->path + length,
+		    url->path_length - length);
+	free(script);
+	return result;
+}
+
+enum params_result
+params_set_length(struct params *p, uint64_t length)
+{
+	char text[24];
+	int n = snprintf(text, sizeof text, "%llu", (unsigned long long)length);
+
+	return params_set(p, "CONTENT_LENGTH", text, (size_t)n);
 }
 
 static int

@@ -2,8 +2,10 @@
 #define MAMAYO_PARAMS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/problem.h"
+#include "lib/url.h"
 
 /*
  * params: the variables of one request, as they came and as the app gets them.
@@ -51,6 +53,16 @@ const char *params_get(const struct params *, const char *name);
 enum params_result params_set(
     struct params *, const char *name, const char *value, size_t length);
 void params_remove(struct params *, const char *name);
+
+/* The address that a request is for. Release the url if it is URL_OK. */
+enum url_result params_url(
+    const struct params *, const char *program, const char *base, struct url *);
+/* SCRIPT_NAME and PATH_INFO, as an app sees them that is mounted there: the
+ * url's path begins with mount. */
+enum params_result params_place(
+    struct params *, const struct url *, const char *mount);
+/* CONTENT_LENGTH of a body that came without one (W-19). */
+enum params_result params_set_length(struct params *, uint64_t);
 
 /*
  * R-ENV1 HTTP_* that came twice are joined (HTTP_COOKIE with "; ", others with

@@ -542,7 +542,47 @@ START_TEST(test_a_thousand_of_one_name_are_no_trouble)
 }
 END_TEST
 
-SUITE("params", test_keeps_what_came_in_the_form_of_the_wire,
+START_TEST(test_an_address_is_parsed_and_placed)
+{
+	struct params p;
+	struct url url;
+
+	params_init(&p);
+	ck_assert_int_eq(
+	    params_set(&p, "REQUEST_URI", "/sub/blog/a%20b?q", 17), PARAMS_OK);
+	ck_assert_int_eq(
+	    params_set(&p, "SCRIPT_NAME", "/sub/mamayo.fcgi", 16), PARAMS_OK);
+	ck_assert_int_eq(params_url(&p, "mamayo.fcgi", NULL, &url), URL_OK);
+	ck_assert_int_eq(params_place(&p, &url, "/blog"), PARAMS_OK);
+	ck_assert_str_eq(params_get(&p, "SCRIPT_NAME"), "/sub/blog");
+	ck_assert_str_eq(params_get(&p, "PATH_INFO"), "/a b");
+	ck_assert_int_eq(params_place(&p, &url, ""), PARAMS_OK);
+	ck_assert_str_eq(params_get(&p, "SCRIPT_NAME"), "/sub");
+	ck_assert_str_eq(params_get(&p, "PATH_INFO"), "/blog/a b");
+	url_release(&url);
+	ck_assert_int_eq(params_set(&p, "REQUEST_URI", "/../x", 5), PARAMS_OK);
+	ck_assert_int_eq(params_url(&p, "mamayo.fcgi", NULL, &url), URL_BAD);
+	params_release(&p);
+}
+END_TEST
+
+START_TEST(test_a_length_is_written_in_full)
+{
+	struct params p;
+
+	params_init(&p);
+	ck_assert_int_eq(params_set_length(&p, UINT64_MAX), PARAMS_OK);
+	ck_assert_str_eq(
+	    params_get(&p, "CONTENT_LENGTH"), "18446744073709551615");
+	ck_assert_int_eq(params_set_length(&p, 0), PARAMS_OK);
+	ck_assert_str_eq(params_get(&p, "CONTENT_LENGTH"), "0");
+	params_release(&p);
+}
+END_TEST
+
+SUITE("params", test_an_address_is_parsed_and_placed,
+    test_a_length_is_written_in_full,
+    test_keeps_what_came_in_the_form_of_the_wire,
     test_the_last_of_equal_names_is_got,
     test_refuses_names_and_values_that_cannot_be_sent_on,
     test_each_limit_holds_at_and_above_it,
