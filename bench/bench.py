@@ -303,7 +303,7 @@ def show_list(options):
 
 def settle(options):
     """A directory for everything, and an account that may be served."""
-    place = tempfile.mkdtemp(prefix="mamayo-bench.")
+    place = tempfile.mkdtemp(prefix="mamayo-b.")
     os.chmod(place, 0o755)
     for name in FILES:
         shutil.copy(os.path.join(HERE, name), place)

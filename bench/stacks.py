@@ -12,13 +12,13 @@ kept for any number of requests, large bodies.
     ...
     stack.remove()
 """
+import itertools
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 import measure
@@ -62,13 +62,17 @@ def many(count):
 
 
 class Stack:
+    count = itertools.count(1)
     needs = ()    # programs, or files, without which it cannot be
     server = ""   # the web server
     kind = "other"
 
     def __init__(self, place, site=None):
         self.place, self.site = place, site or Site()
-        self.dir = tempfile.mkdtemp(prefix="s.", dir=place)
+        # short: mamayo keeps its socket below, if the path is no longer than
+        # an address may be
+        self.dir = os.path.join(place, "%d" % next(Stack.count))
+        os.mkdir(self.dir)
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
