@@ -43,6 +43,13 @@
 #define RESPONDER_STEP_IN      5 /* ms that connections are left to workers */
 #define RESPONDER_FAST         8 /* requests that they answer meanwhile */
 
+/* Workers that got our sockets through the same link share one. */
+struct back {
+	struct watch watch;
+	struct responder *owner;
+	struct back *next;
+};
+
 struct responder {
 	struct loop *loop;
 	struct account *account;
@@ -58,7 +65,7 @@ struct responder {
 		struct timer step_in;
 		uint64_t answered; /* requests there were when it was set */
 	} listener[RESPONDER_LISTENERS_MOST];
-	struct watch back; /* on which they hand over what is not theirs; -1 */
+	struct back *backs; /* on which they hand over what is not theirs */
 	size_t nlisteners;
 	int is_paused;
 	size_t paused_at; /* connections there were then */
@@ -188,6 +195,49 @@ responder_decided(struct watch *w, short got, int64_t now)
 	responder_reach(r, now);
 }
 
+/* No worker can hand over anything there any more. */
+static void
+responder_forget_back(struct responder *r, struct back *b)
+{
+	struct back **link;
+
+	for (link = &r->backs; *link != b; link = &(*link)->next)
+		continue;
+	*link = b->next;
+	loop_unwatch(r->loop, &b->watch);
+	fd_close(&b->watch.fd);
+	free(b);
+}
+
+static void
+responder_forget_backs(struct responder *r)
+{
+	while (r->backs != NULL)
+		responder_forget_back(r, r->backs);
+}
+
+static void responder_back_ready(struct watch *, short, int64_t);
+
+/* Takes fd. Those before stay: workers of the last supervisor have them. */
+static void
+responder_watch_back(struct responder *r, int fd)
+{
+	struct back *b = calloc(1, sizeof *b);
+
+	if (b == NULL) {
+		fd_close(&fd);
+		return;
+	}
+	b->owner = r;
+	b->watch.fd = fd;
+	b->watch.want = POLLIN;
+	b->watch.ready = responder_back_ready;
+	b->next = r->backs;
+	r->backs = b;
+	if (loop_watch(r->loop, &b->watch) == -1)
+		responder_forget_back(r, b);
+}
+
 /* Lends the sockets that we have bound: workers may accept from them, and hand
  * back what is not for them. */
 static void
@@ -197,9 +247,6 @@ responder_lend(struct responder *r)
 
 	if (!r->spec->is_own || r->is_leaving || fd_pair_seqpacket(pair) == -1)
 		return;
-	loop_unwatch(r->loop, &r->back); /* of the last supervisor's workers */
-	fd_close(&r->back.fd);
-	r->back.fd = pair[0];
 	for (size_t i = 0; i < r->nlisteners; i++) {
 		fds[0] = r->listener[i].fd;
 		fds[1] = pair[1];
@@ -209,8 +256,7 @@ responder_lend(struct responder *r)
 		    fds, 2);
 	}
 	fd_close(&pair[1]);
-	if (loop_watch(r->loop, &r->back) == -1)
-		fd_close(&r->back.fd);
+	responder_watch_back(r, pair[0]);
 }
 
 /* Workers wait at our sockets: from now on we wait behind them. */
@@ -1245,7 +1291,7 @@ responder_adopt_conn(struct responder *r, int fd, int64_t now)
 /* A worker hands over a connection that is not for it. Returns 0 when there is
  * none. */
 static int
-responder_take_back(struct responder *r, int64_t now)
+responder_take_back(struct responder *r, struct back *b, int64_t now)
 {
 	static const size_t magic = sizeof LINK_BACK_MAGIC - 1;
 	static unsigned char message[sizeof LINK_BACK_MAGIC + LINK_BACK_MOST];
@@ -1254,12 +1300,11 @@ responder_take_back(struct responder *r, int64_t now)
 	ssize_t n;
 	int fd = -1;
 
-	n = fd_recv(r->back.fd, message, sizeof message, &fd, &nfds);
+	n = fd_recv(b->watch.fd, message, sizeof message, &fd, &nfds);
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
 	if (n == 0 || (n == -1 && errno != EMSGSIZE && errno != EINTR)) {
-		loop_unwatch(r->loop, &r->back); /* no worker is left */
-		fd_close(&r->back.fd);
+		responder_forget_back(r, b); /* no worker is left */
 		return 0;
 	}
 	if (nfds != 1 || n < (ssize_t)magic ||
@@ -1282,12 +1327,11 @@ responder_take_back(struct responder *r, int64_t now)
 static void
 responder_back_ready(struct watch *w, short got, int64_t now)
 {
-	struct responder *r =
-	    (struct responder *)((char *)w - offsetof(struct responder, back));
+	struct back *b = (struct back *)w;
 
 	(void)got;
-	for (int i = 0; i < RESPONDER_ACCEPTS && r->back.fd != -1; i++)
-		if (!responder_take_back(r, now))
+	for (int i = 0; i < RESPONDER_ACCEPTS; i++)
+		if (!responder_take_back(b->owner, b, now))
 			return;
 }
 
@@ -1416,7 +1460,7 @@ responder_leave_due(struct timer *t, int64_t now)
 static void
 responder_turns(struct responder *r)
 {
-	while (!r->is_leaving || r->conns != NULL || r->back.fd != -1) {
+	while (!r->is_leaving || r->conns != NULL || r->backs != NULL) {
 		loop_turn(r->loop);
 		if (r->is_leaving)
 			responder_close_idle(r, 0, loop_now(r->loop));
@@ -1433,17 +1477,10 @@ responder_reap(void *arg, int64_t now)
 }
 
 static void
-responder_close_back(struct responder *r)
-{
-	loop_unwatch(r->loop, &r->back);
-	fd_close(&r->back.fd);
-}
-
-static void
 responder_leave_back_due(struct timer *t, int64_t now)
 {
 	(void)now;
-	responder_close_back(
+	responder_forget_backs(
 	    (struct responder *)((char *)t -
 				 offsetof(struct responder, leave_back)));
 }
@@ -1456,41 +1493,29 @@ responder_leave_back_due(struct timer *t, int64_t now)
 static void
 responder_withdraw(struct responder *r, int64_t now)
 {
-	if (r->back.fd == -1)
+	if (r->backs == NULL)
 		return;
-	if (responder_tell(r, json_pack("{s:s}", "type", "withdraw")) == -1 ||
-	    loop_timer(r->loop, &r->leave_back, now + RESPONDER_LEAVE_BACK) ==
-		-1)
-		responder_close_back(r);
+	(void)responder_tell(r, json_pack("{s:s}", "type", "withdraw"));
+	if (loop_timer(r->loop, &r->leave_back, now + RESPONDER_LEAVE_BACK) ==
+	    -1)
+		responder_forget_backs(r);
 }
 
-static int
-listener_is_unix(const struct listener *l)
-{
-	struct sockaddr_storage address;
-	socklen_t length = sizeof address;
-
-	return getsockname(l->fd, (struct sockaddr *)&address, &length) == 0 &&
-	       address.ss_family == AF_UNIX;
-}
-
-/* No connection comes any more; what is in the backlog is taken. A unix socket
- * gives it also when it has been shut down, one of TCP forgets it then. */
+/* No connection comes any more; what is in the backlog is taken. */
 static void
 responder_close_listener(struct responder *r, size_t i, int64_t now)
 {
 	struct listener *l = &r->listener[i];
-	int is_bound = r->spec->is_own && i >= r->spec->ninherited;
-	int is_unix = listener_is_unix(l);
+	int is_shared = r->spec->is_own && i < r->spec->ninherited;
 
-	if (!r->spec->is_own || (is_bound && is_unix))
-		shutdown(l->fd, SHUT_RD);
+	if (!is_shared)
+		listen_deafen(l->fd);
 	while (responder_accept(r, l->fd, now))
 		continue;
 	loop_unwatch(r->loop, &l->watch);
 	loop_cancel(r->loop, &l->step_in);
 	fd_close(&l->line);
-	if (is_bound && !is_unix)
+	if (!is_shared)
 		shutdown(l->fd, SHUT_RD);
 	if (r->spec->is_own)
 		fd_close(&l->fd);
@@ -1579,9 +1604,6 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->leave.due = responder_leave_due;
 	r->leave_back.due = responder_leave_back_due;
 	r->sweep.due = responder_sweep_due;
-	r->back = (struct watch){
-		.fd = -1, .want = POLLIN, .ready = responder_back_ready
-	};
 	routes_init(&r->routes);
 	routes_init(&r->coming);
 	responder_limits(r);
@@ -1623,8 +1645,7 @@ responder_release(struct responder *r)
 		fd_close(&r->listener[i].line);
 		fd_close(&r->listener[i].fd);
 	}
-	loop_unwatch(r->loop, &r->back);
-	fd_close(&r->back.fd);
+	responder_forget_backs(r);
 	routes_release(&r->routes);
 	routes_release(&r->coming);
 	groups_free(&r->groups, &r->ngroups);

@@ -19,6 +19,9 @@
 #ifdef HAVE_SYS_EPOLL_H
 #include <sys/epoll.h>
 #endif
+#ifdef HAVE_LINUX_FILTER_H
+#include <linux/filter.h>
+#endif
 
 #include "lib/fd.h"
 #include "lib/listen.h"
@@ -443,6 +446,48 @@ listen_accept(int fd)
 	if (peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6)
 		setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return conn;
+}
+
+#ifdef SO_ATTACH_FILTER
+#define TCP_FLAGS_AT 13 /* in the header (RFC 9293 3.1) */
+#define TCP_SYN      0x02
+#define TCP_ACK      0x10
+
+static void
+drop_openings(int fd)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS_AT),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TCP_SYN | TCP_ACK),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TCP_SYN, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog program = { sizeof code / sizeof code[0], code };
+
+	(void)setsockopt(
+	    fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+#else
+static void
+drop_openings(int fd)
+{
+	(void)fd;
+}
+#endif
+
+void
+listen_deafen(int fd)
+{
+	union address a;
+	socklen_t size = sizeof a;
+
+	if (getsockname(fd, &a.any, &size) == -1)
+		return;
+	if (a.any.sa_family == AF_UNIX)
+		shutdown(fd, SHUT_RD);
+	else
+		drop_openings(fd);
 }
 
 #ifdef EPOLLEXCLUSIVE

@@ -45,4 +45,13 @@ void listen_line_again(int line, int fd);
  */
 int listen_accept(int fd);
 
+/*
+ * Lets nobody new in; who waits already can still be accepted, until the socket
+ * is shut down. Who comes to a unix socket is refused. To one of TCP, which
+ * would forget who waits if it refused, he just seems slow: the opening segment
+ * is dropped, the system that sent it sends it again a second later. Where
+ * segments cannot be filtered nothing happens there.
+ */
+void listen_deafen(int fd);
+
 #endif

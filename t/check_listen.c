@@ -632,6 +632,70 @@ END_TEST
 
 /* ---------------------------------------------------- a place in line -- */
 
+START_TEST(test_a_deaf_unix_socket_gives_who_waits_and_refuses_others)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "sock" };
+	int fd, client, late = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	scene_enter();
+	fd = listening("unix:sock", 0600);
+	client = call("sock");
+	listen_deafen(fd);
+	ck_assert_int_eq(connect(late, (struct sockaddr *)&a, sizeof a), -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	close(accepted(fd));
+	ck_assert_int_eq(listen_accept(fd), -1);
+	close(late);
+	close(client);
+	close(fd);
+	scene_leave();
+}
+END_TEST
+
+#ifdef HAVE_LINUX_FILTER_H
+START_TEST(test_who_comes_to_a_deaf_tcp_socket_finds_the_next_one)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	char address[64], byte = 0;
+	int fd = listening_tcp("127.0.0.1"), client, late, conn;
+	struct pollfd p = { .events = POLLOUT };
+
+	client = call_from("127.0.0.1");
+	listen_deafen(fd);
+	late = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a.sin_port = htons((uint16_t)port);
+	ck_assert_int_eq(connect(late, (struct sockaddr *)&a, sizeof a), -1);
+	ck_assert_int_eq(errno, EINPROGRESS);
+	conn = accepted(fd);
+	ck_assert_int_ne(conn, -1);
+	ck_assert_int_eq(listen_accept(fd), -1);
+	ck_assert_int_eq(write(client, "x", 1), 1); /* nothing of his is lost */
+	p.fd = conn;
+	p.events = POLLIN;
+	ck_assert_int_eq(poll(&p, 1, 10000), 1);
+	ck_assert_int_eq(read(conn, &byte, 1), 1);
+	close(fd);
+	snprintf(address, sizeof address, "tcp:127.0.0.1:%d", port);
+	fd = listening(address, 0600);
+	p.fd = late;
+	p.events = POLLOUT;
+	ck_assert_int_eq(poll(&p, 1, 30000), 1);
+	ck_assert_int_eq(p.revents, POLLOUT);
+	close(accepted(fd));
+	close(late);
+	close(client);
+	close(conn);
+	close(fd);
+}
+END_TEST
+#define DEAF                                                        \
+	test_a_deaf_unix_socket_gives_who_waits_and_refuses_others, \
+	    test_who_comes_to_a_deaf_tcp_socket_finds_the_next_one
+#else
+#define DEAF test_a_deaf_unix_socket_gives_who_waits_and_refuses_others
+#endif
+
 #ifdef EPOLLEXCLUSIVE
 /* A process that sleeps, says why it woke, and sleeps again. */
 struct sleeper {
@@ -933,4 +997,4 @@ SUITE("listen", test_a_unix_socket_is_served_and_nothing_else_is_left,
     test_a_blocking_socket_without_a_caller_does_not_hold_us_up,
     test_only_a_listening_stream_socket_is_one,
     test_sockets_that_were_inherited_for_us_are_taken,
-    test_nonsense_in_the_environment_is_nothing, LINES);
+    test_nonsense_in_the_environment_is_nothing, DEAF, LINES);
