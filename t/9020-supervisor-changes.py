@@ -178,8 +178,8 @@ def _():
     m.kill_server()
     within(15, lambda: "no web server is left" in m.log())
     m.start()
+    equal(m.get("/").status, 404)  # which it learns from that supervisor
     m.open_gate("over")
-    equal(m.get("/").status, 404)
     within(15, lambda: not m.workers("long"), "the worker's end")
     equal(m.supervisor(), supervisor)
     within(10, lambda: quiet(supervisor), "a supervisor that sleeps")

@@ -264,7 +264,7 @@ def fork_both_return(environ, start_response, **_):
 
 @door
 def raises(environ, start_response, **_):
-    raise RuntimeError("this application raises, secret 4711")
+    raise RuntimeError("this application raises, secret xyzzy")
 
 
 @door
