@@ -19,9 +19,6 @@
 #ifdef HAVE_SYS_EPOLL_H
 #include <sys/epoll.h>
 #endif
-#ifdef HAVE_LINUX_FILTER_H
-#include <linux/filter.h>
-#endif
 
 #include "lib/fd.h"
 #include "lib/listen.h"
@@ -29,6 +26,9 @@
 #define LISTEN_SUFFIX   8    /* ".1234567": the temporary name of a socket */
 #define LISTEN_INHERITS 3    /* the first descriptor of sd_listen_fds(3) */
 #define LISTEN_LOOKS    1000 /* the most of LISTEN_FDS that is looked at */
+#define DISTANCE_MOST   255
+
+static int is_deaf; /* a socket of ours lets nobody new in */
 
 union address {
 	struct sockaddr any;
@@ -392,6 +392,42 @@ is_welcome(const union address *peer)
 	return list == NULL || *list == '\0' || is_listed(peer, list);
 }
 
+/*
+ * The least distance (time to live) of segments that are taken: what is above
+ * all that senders use lets none in. A connection inherits it from its
+ * listener, if it was just being made.
+ */
+static int
+set_least_distance(int fd, int family, int least)
+{
+#if defined IP_MINTTL && defined IPV6_MINHOPCOUNT
+	return family == AF_INET
+		   ? setsockopt(fd, IPPROTO_IP, IP_MINTTL, &least, sizeof least)
+		   : setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &least,
+			 sizeof least);
+#else
+	(void)fd;
+	(void)family;
+	(void)least;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+int
+listen_deafen(int fd)
+{
+	union address a;
+	socklen_t size = sizeof a;
+
+	if (getsockname(fd, &a.any, &size) == -1)
+		return -1;
+	if (a.any.sa_family == AF_UNIX)
+		return shutdown(fd, SHUT_RD);
+	is_deaf = 1;
+	return set_least_distance(fd, a.any.sa_family, DISTANCE_MOST);
+}
+
 static int
 accept_one(int fd, union address *peer)
 {
@@ -443,51 +479,12 @@ listen_accept(int fd)
 		errno = EAGAIN; /* the next one is told by the next poll */
 		return -1;
 	}
-	if (peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6)
+	if (peer.any.sa_family == AF_INET || peer.any.sa_family == AF_INET6) {
 		setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+		if (is_deaf)
+			(void)set_least_distance(conn, peer.any.sa_family, 0);
+	}
 	return conn;
-}
-
-#ifdef SO_ATTACH_FILTER
-#define TCP_FLAGS_AT 13 /* in the header (RFC 9293 3.1) */
-#define TCP_SYN      0x02
-#define TCP_ACK      0x10
-
-static void
-drop_openings(int fd)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS_AT),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, TCP_SYN | TCP_ACK),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TCP_SYN, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
-	struct sock_fprog program = { sizeof code / sizeof code[0], code };
-
-	(void)setsockopt(
-	    fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
-}
-#else
-static void
-drop_openings(int fd)
-{
-	(void)fd;
-}
-#endif
-
-void
-listen_deafen(int fd)
-{
-	union address a;
-	socklen_t size = sizeof a;
-
-	if (getsockname(fd, &a.any, &size) == -1)
-		return;
-	if (a.any.sa_family == AF_UNIX)
-		shutdown(fd, SHUT_RD);
-	else
-		drop_openings(fd);
 }
 
 #ifdef EPOLLEXCLUSIVE

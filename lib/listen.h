@@ -48,10 +48,11 @@ int listen_accept(int fd);
 /*
  * Lets nobody new in; who waits already can still be accepted, until the socket
  * is shut down. Who comes to a unix socket is refused. To one of TCP, which
- * would forget who waits if it refused, he just seems slow: the opening segment
- * is dropped, the system that sent it sends it again a second later. Where
- * segments cannot be filtered nothing happens there.
+ * would forget who waits if it refused, he just seems slow: the system drops
+ * the opening segment (RFC 5082: nothing comes from so near), and the one that
+ * sent it sends it again a second later. 0, or -1 with errno: ENOSYS where
+ * there is no such rule.
  */
-void listen_deafen(int fd);
+int listen_deafen(int fd);
 
 #endif
