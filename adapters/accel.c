@@ -93,7 +93,8 @@ accelerator_watch(struct accelerator *s)
 		if (epoll_ctl(s->waits, EPOLL_CTL_ADD, QUEUE, &queue) == -1)
 			return failed_call();
 	}
-	if (epoll_ctl(s->waits, EPOLL_CTL_ADD, CONTROL, &control) == -1)
+	if (!s->is_seeking &&
+	    epoll_ctl(s->waits, EPOLL_CTL_ADD, CONTROL, &control) == -1)
 		return failed_call();
 	s->is_watching = 1;
 	return 0;
@@ -129,12 +130,16 @@ accelerator_wait(struct accelerator *s)
 {
 	struct epoll_event events[4];
 	PyThreadState *thread = PyEval_SaveThread();
-	int n = epoll_wait(s->waits, events, 4, -1), failure = errno;
+	int n = epoll_wait(
+		s->waits, events, 4, s->is_seeking ? PATIENCE_MS : -1),
+	    failure = errno;
 
 	PyEval_RestoreThread(thread);
 	errno = failure;
 	if (n == -1)
 		return errno == EINTR ? PyErr_CheckSignals() : failed_call();
+	if (n == 0)
+		return accelerator_hear(s);
 	for (int i = 0; i < n; i++)
 		if (events[i].data.fd == CONTROL)
 			return accelerator_hear(s);
@@ -470,6 +475,27 @@ accelerator_serve(PyObject *self, PyObject *nothing)
 	return Py_None;
 }
 
+/* The control socket is dead, or there is a new one in its place. */
+static PyObject *
+accelerator_seek(PyObject *self, PyObject *is_seeking)
+{
+	struct accelerator *s = (struct accelerator *)self;
+	struct epoll_event control = { .events = EPOLLIN, .data.fd = CONTROL };
+	int is = PyObject_IsTrue(is_seeking);
+
+	if (is == -1)
+		return NULL;
+	if (is != s->is_seeking && s->waits != -1 &&
+	    epoll_ctl(s->waits, is ? EPOLL_CTL_DEL : EPOLL_CTL_ADD, CONTROL,
+		&control) == -1) {
+		(void)failed_call();
+		return NULL;
+	}
+	s->is_seeking = is;
+	Py_INCREF(Py_None);
+	return Py_None;
+}
+
 static PyMethodDef accelerator_methods[] = {
 	{ "serve", accelerator_serve, METH_NOARGS,
 	    "Until we are to leave and nothing is queued." },
@@ -477,6 +503,8 @@ static PyMethodDef accelerator_methods[] = {
 	    "Accept from this listening socket, too." },
 	{ "give_back", accept_return, METH_NOARGS,
 	    "Accept from none any more." },
+	{ "seek", accelerator_seek, METH_O,
+	    "There is no supervisor: call hear() now and then. Or there is." },
 	{ NULL, NULL, 0, NULL },
 };
 

@@ -204,6 +204,7 @@ struct accelerator {
 	struct accept *accept; /* NULL: nothing was ever lent */
 	int waits;             /* epoll, -1 until serve() */
 	int is_watching;       /* the queue can wake us */
+	int is_seeking;        /* there is no supervisor */
 	int knows_scheme;      /* no setting says HTTPS or REQUEST_SCHEME */
 	int is_making_head;    /* somebody is at it */
 	int64_t taken;         /* when the last request was taken */

@@ -52,8 +52,10 @@ EPOLLEXCLUSIVE = 1 << 28
 CONTROL, QUEUE, SCOREBOARD = 3, 4, 5
 
 PATIENCE_MS = 100  # a visitor who has waited longer may have gone
+SEEK_MS = 100      # between two looks for a supervisor
 
 # The names and numbers of lib/wire.h, lib/scoreboard.h and lib/link.h.
+LINK_PROTOCOL = 1
 WIRE_MAGIC = b"MMYq"
 WIRE_VERSION = 1
 WIRE_HEAD = 64
@@ -212,11 +214,17 @@ class Worker:
         self.application = None
         self.waits = None      # what we sleep on
         self.watching = False  # the queue can wake us
+        self.unit = 1          # of waits.poll(), in milliseconds
         self.asleep = False
         self.leaving = False
         self.lost = False      # a request that we cannot even read
         self.taken = 0         # when the last request was taken
         self.heard = 0         # when the control socket was last looked at
+        self.sock = options.get("sock")  # where supervisors are
+        self.patience = int(options.get("grace", "0")) * 1000
+        self.greeting = {}     # what it is to know when we are ready
+        self.seeking = False   # ours has died
+        self.lost_at = 0       # when it did, until another one has us
         self.accelerator = None
         self.pure = "the setting accel is false"  # why there is none
         self.places = []       # whose change we look out for
@@ -252,7 +260,9 @@ class Worker:
             signal(number, self.on_leave)
         for number in (SIGHUP, SIGUSR1, SIGUSR2):
             signal(number, self.on_nothing)
-        self.say(type="ready", entry=found, why=why, pure=self.pure)
+        self.greeting = {"entry": found, "why": why, "pure": self.pure,
+                         "python": sys.executable or ""}
+        self.say(type="ready", **self.greeting)
 
     def tell_imported(self):
         """Modules of the interpreter's own that the application has needed:
@@ -292,7 +302,7 @@ class Worker:
             self.control.send(message.encode("utf-8", "replace"),
                               MSG_NOSIGNAL)
         except OSError:
-            self.leaving = True  # nobody is there
+            pass  # nobody is there: hear() will find that, too
 
     def hear_environ(self):
         """The first message: what the settings add to every environ."""
@@ -309,6 +319,8 @@ class Worker:
         """Takes the messages that have come. For "look" there is nothing to
         do: whatever wakes us, we look at the queue."""
         self.heard = clock()
+        if self.seeking and not self.find_supervisor():
+            return
         while True:
             try:
                 message, ancillary, _, _ = self.control.recvmsg(
@@ -327,13 +339,49 @@ class Worker:
                 close(fd)
             if message == b'{"type":"leave"}':
                 self.leaving = True
+            if message == b'{"type":"stay"}':
+                self.lost_at = 0
             if message == b'{"type":"tell"}':
                 self.tell_imported()
             if message == b'{"type":"return"}' and self.accelerator:
                 self.accelerator.give_back()
             if not message:
-                self.leaving = True
+                self.lose_supervisor()
                 return
+
+    def lose_supervisor(self):
+        """It has died. We go on, and tell the next one that we are there."""
+        if self.accelerator:
+            self.accelerator.give_back()  # the next one lends them again
+            self.accelerator.seek(True)
+        elif self.watching:
+            self.waits.unregister(CONTROL)
+        self.seeking = True
+        self.lost_at = self.lost_at or clock()
+        if not self.sock or clock() - self.lost_at >= self.patience:
+            self.leaving = True
+
+    def find_supervisor(self):
+        """False if there is none yet. Ours has the number of the last one's
+        socket, which is not free in between."""
+        if clock() - self.lost_at >= self.patience:
+            self.leaving = True
+        sock = socket(AF_UNIX, SOCK_SEQPACKET)
+        try:
+            sock.setblocking(False)
+            sock.connect(self.sock)
+            os.dup2(sock.fileno(), CONTROL, inheritable=False)
+        except OSError:
+            return False
+        finally:
+            sock.close()
+        self.seeking = False
+        if self.accelerator:
+            self.accelerator.seek(False)
+        elif self.watching:
+            self.waits.register(CONTROL, POLLIN)
+        self.say(type="attach", protocol=str(LINK_PROTOCOL), **self.greeting)
+        return True
 
     # Sockets that we are lent: the accelerator accepts from them
 
@@ -406,6 +454,7 @@ class Worker:
         one, whose caches are warm: that is EPOLLEXCLUSIVE."""
         if epoll is not None:
             self.waits = epoll()
+            self.unit = 1000
             try:
                 self.waits.register(QUEUE, POLLIN | EPOLLEXCLUSIVE)
             except OSError:  # Linux before 4.5
@@ -413,7 +462,8 @@ class Worker:
         else:
             self.waits = poll()
             self.waits.register(QUEUE, POLLIN)
-        self.waits.register(CONTROL, POLLIN)
+        if not self.seeking:
+            self.waits.register(CONTROL, POLLIN)
         self.watching = True
 
     def unwatch(self):
@@ -427,11 +477,12 @@ class Worker:
         events = ()
         try:
             self.asleep = True
-            events = self.waits.poll()
+            events = self.waits.poll(
+                SEEK_MS / self.unit if self.seeking else None)
             self.asleep = False
         except Woken:
             pass
-        if any(fd == CONTROL for fd, _ in events):
+        if self.seeking or any(fd == CONTROL for fd, _ in events):
             self.hear()
 
     def take(self):

@@ -39,8 +39,10 @@ struct queue {
 	int is_ready;       /* a worker runs */
 	json_int_t crashes; /* workers of it that ended without being asked */
 	int is_over;        /* takes no more; freed when in_flight is 0 */
-	int is_orphan; /* over with its supervisor: receive is kept, for what
-			  nobody has taken */
+	int is_offered;     /* to the next supervisor, when its own had died */
+	int is_orphan; /* over, for the next one has not taken it: receive is
+			  kept, for what no worker has taken */
+	json_int_t requests;      /* answered by workers of it that have gone */
 	unsigned in_flight, most; /* handed over and waiting for room; limit */
 	unsigned workers;         /* that there may be: a part of the limit */
 	int64_t timeout, queue_timeout, start_timeout; /* ms */

@@ -36,12 +36,15 @@
 #define RESPONDER_ACTIVE_EVERY 200  /* ms between `active` messages */
 #define RESPONDER_REACH_FIRST  5 /* ms until the next try to reach somebody */
 #define RESPONDER_REACH_MOST   250
-#define RESPONDER_LEAVE        5000 /* ms for a new connection to say something */
-#define RESPONDER_FORK_EVERY   1000 /* ms between two candidates of ours */
-#define RESPONDER_LEAVE_BACK   1000 /* ms for workers to return our sockets */
-#define RESPONDER_SWEEP        20   /* ms until ended connections are seen */
-#define RESPONDER_STEP_IN      5 /* ms that connections are left to workers */
-#define RESPONDER_FAST         8 /* requests that they answer meanwhile */
+#define RESPONDER_REACH_IDLE   200 /* ms that others have for it first */
+#define RESPONDER_KEEP \
+	30000 /* ms that a queue is kept for the next supervisor */
+#define RESPONDER_LEAVE      5000 /* ms for a new connection to say something */
+#define RESPONDER_FORK_EVERY 1000 /* ms between two candidates of ours */
+#define RESPONDER_LEAVE_BACK 1000 /* ms for workers to return our sockets */
+#define RESPONDER_SWEEP      20   /* ms until ended connections are seen */
+#define RESPONDER_STEP_IN    5    /* ms that connections are left to workers */
+#define RESPONDER_FAST       8    /* requests that they answer meanwhile */
 
 /* Workers that got our sockets through the same link share one. */
 struct back {
@@ -55,6 +58,8 @@ struct responder {
 	struct account *account;
 	const struct responder_spec *spec;
 	const char *program, *base;
+	pid_t parent; /* the web server, or who else may come back */
+	uint64_t parent_start;
 	struct conn_rules conn_rules;
 	struct exchange_rules rules;
 	struct listener {
@@ -84,7 +89,7 @@ struct responder {
 	struct watch link; /* fd -1: none */
 	struct watch born; /* ends when a candidate of ours is done; fd -1 */
 	struct timer reach;
-	int64_t reach_wait, forked_at;
+	int64_t reach_wait, forked_at, lost_at;
 	struct timer active;
 	int64_t active_at;
 
@@ -102,6 +107,7 @@ static void responder_hear(struct responder *, int64_t);
 static void responder_reach(struct responder *, int64_t);
 static void responder_pause(struct responder *, int64_t);
 static int responder_accept(struct responder *, int, int64_t);
+static void responder_queue_over(struct responder *, struct queue *, int64_t);
 static void responder_look_at_sockets(struct responder *, int64_t);
 
 /* ------------------------------------------------------ the supervisor -- */
@@ -311,20 +317,45 @@ responder_look_at_sockets(struct responder *r, int64_t now)
 			(void)responder_accept(r, r->listener[i].fd, now);
 }
 
+/* What has gone on without a supervisor is offered to the next one. */
+static void
+responder_offer(struct responder *r)
+{
+	struct queue *q;
+	int fds[2];
+
+	for (q = r->queues; q != NULL; q = q->next) {
+		q->is_asked = 0;
+		if (q->is_over || q->send == -1)
+			continue;
+		q->is_offered = 1;
+		fds[0] = q->send;
+		fds[1] = q->receive;
+		if (link_send(r->link.fd,
+			json_pack("{s:s, s:s, s:s, s:I, s:I}", "type", "adopt",
+			    "name", q->name, "generation", q->generation,
+			    "requests", q->requests, "crashes", q->crashes),
+			fds, 2) == -1)
+			log_warn("%s: cannot offer its queue to the "
+				 "supervisor: %s",
+			    q->name, strerror(errno));
+	}
+}
+
 static void
 responder_hello(struct responder *r)
 {
 	char id[17];
-	pid_t parent = r->spec->is_own ? getpid() : getppid();
 
 	snprintf(
 	    id, sizeof id, "%016llx", (unsigned long long)r->rules.responder);
 	(void)link_send(r->link.fd,
 	    json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "type", "hello",
 		"role", "responder", "version", PACKAGE_VERSION, "protocol",
-		LINK_PROTOCOL, "id", id, "parent", (json_int_t)parent,
-		"parent_start", (json_int_t)proc_started(parent)),
+		LINK_PROTOCOL, "id", id, "parent", (json_int_t)r->parent,
+		"parent_start", (json_int_t)r->parent_start),
 	    NULL, 0);
+	responder_offer(r);
 	responder_lend(r);
 }
 
@@ -366,13 +397,33 @@ responder_reach(struct responder *r, int64_t now)
 	(void)loop_timer(r->loop, &r->reach, now + r->reach_wait);
 }
 
+/* Has it a queue that a next supervisor should have? Not for ever: workers
+ * without one leave. */
+static int
+responder_keeps(struct responder *r, int64_t now)
+{
+	struct queue *q, *next;
+	int keeps = 0;
+
+	for (q = r->queues; q != NULL; q = next) {
+		next = q->next;
+		if (q->is_over || q->send == -1 || r->is_leaving)
+			continue;
+		if (now - r->lost_at < RESPONDER_KEEP)
+			keeps = 1;
+		else
+			responder_queue_over(r, q, now);
+	}
+	return keeps;
+}
+
 static void
 responder_reach_due(struct timer *t, int64_t now)
 {
 	struct responder *r =
 	    (struct responder *)((char *)t - offsetof(struct responder, reach));
 
-	if (r->exchanges != NULL)
+	if (r->exchanges != NULL || responder_keeps(r, now))
 		responder_reach(r, now);
 }
 
@@ -779,10 +830,10 @@ responder_consider(struct responder *r, struct exchange *ex, int64_t now)
 
 	if (ex->queue != NULL)
 		return; /* in line already */
-	if (!r->has_routes) {
+	if (!r->has_routes || r->link.fd == -1)
 		responder_reach(r, now);
+	if (!r->has_routes)
 		return;
-	}
 	route =
 	    routes_find(&r->routes, host, ex->url.path, ex->url.path_length);
 	if (!ex->has_looked && responder_must_look(r, route == NULL, now)) {
@@ -902,6 +953,19 @@ responder_seconds(const json_t *message, const char *key)
 	return (int64_t)link_int(message, key) * 1000;
 }
 
+/* The queue of that generation which takes requests; or NULL. */
+static struct queue *
+responder_generation(struct responder *r, const char *generation)
+{
+	struct queue *q;
+
+	for (q = r->queues; q != NULL; q = q->next)
+		if (!q->is_over && q->send != -1 &&
+		    strcmp(q->generation, generation) == 0)
+			return q;
+	return NULL;
+}
+
 /* Moves what nobody has taken from one queue into another. */
 static void
 responder_move_messages(struct queue *from, struct queue *to)
@@ -924,10 +988,10 @@ responder_move_messages(struct queue *from, struct queue *to)
 }
 
 /*
- * The supervisor of these queues has died. Workers that it had serve what is
- * queued and leave; what nobody has taken (there was no worker yet) is moved
- * to the new generation's queue, or, if there is none, given up. All that were
- * handed over belong to the new one from now on: it may be orphaned, too.
+ * The supervisor of these queues has died, and the next one has not taken them.
+ * What no worker has taken is moved to the new generation's queue, or, if there
+ * is none, given up. All that were handed over belong to the new one from now
+ * on: it may be orphaned, too.
  */
 static void
 responder_adopt(
@@ -963,6 +1027,7 @@ responder_learn(struct queue *q, const json_t *message)
 {
 	q->is_ready = link_true(message, "ready");
 	q->crashes = link_int(message, "crashes");
+	q->requests = link_int(message, "requests");
 	q->workers = (unsigned)link_int(message, "max");
 	q->most = (unsigned)link_int(message, "queue") + q->workers;
 	q->timeout = responder_seconds(message, "timeout");
@@ -990,6 +1055,43 @@ responder_take_queue(
 	responder_learn(q, message);
 	responder_adopt(r, q->name, q, now);
 	responder_consider_all(r, now);
+}
+
+/* The new supervisor knows the workers of this queue, and what they have in
+ * their hands. */
+static void
+responder_take_adopted(struct responder *r, const json_t *message, int64_t now)
+{
+	struct queue *q =
+	    responder_generation(r, link_string(message, "generation"));
+	struct exchange *ex;
+
+	if (q == NULL)
+		return;
+	q->is_offered = 0;
+	responder_learn(q, message);
+	for (ex = r->exchanges; ex != NULL; ex = ex->next)
+		if (ex->queue == q) {
+			ex->link = r->rules.link;
+			ex->crashes = q->crashes;
+		}
+	responder_active(r, now);
+}
+
+/* That queue is over. If it was only offered, nobody serves what no worker has
+ * taken. */
+static void
+responder_take_gone(struct responder *r, const json_t *message, int64_t now)
+{
+	struct queue *q =
+	    responder_generation(r, link_string(message, "generation"));
+
+	if (q == NULL)
+		return;
+	q->is_orphan = q->is_offered;
+	responder_queue_over(r, q, now);
+	if (r->has_routes)
+		responder_ask_for_orphans(r);
 }
 
 /* There is no queue for this app: those that wait for it get a page. */
@@ -1065,15 +1167,11 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 			    strcmp(q->name, link_string(message, "name")) == 0)
 				responder_learn(q, message);
 		responder_look_at_sockets(r, now);
-	} else if (strcmp(type, "gone") == 0) {
-		for (q = r->queues; q != NULL; q = q->next)
-			if (!q->is_over &&
-			    strcmp(q->generation,
-				link_string(message, "generation")) == 0) {
-				responder_queue_over(r, q, now);
-				break;
-			}
-	} else if (strcmp(type, "verdict") == 0 || strcmp(type, "taken") == 0) {
+	} else if (strcmp(type, "adopted") == 0)
+		responder_take_adopted(r, message, now);
+	else if (strcmp(type, "gone") == 0)
+		responder_take_gone(r, message, now);
+	else if (strcmp(type, "verdict") == 0 || strcmp(type, "taken") == 0) {
 		ex = responder_exchange(
 		    r, (uint64_t)link_int(message, "counter"));
 		if (ex != NULL && type[0] == 'v')
@@ -1100,29 +1198,23 @@ responder_spool_lost(struct conn_rules *rules)
 	return 0;
 }
 
-/* The supervisor has gone: what is handed over goes on, the next request
- * looks for another one. */
+/* The supervisor has gone. Its workers go on for a while, so queues and routes
+ * stay as they are; who has requests looks for another one at once, others a
+ * moment later. */
 static void
 responder_lost(struct responder *r, int64_t now)
 {
-	struct queue *q, *next;
-
 	loop_unwatch(r->loop, &r->link);
 	fd_close(&r->link.fd);
-	r->has_routes = 0;
-	responder_alone(r, now); /* its workers leave */
-	for (q = r->queues; q != NULL; q = next) {
-		next = q->next;
-		if (q->is_over)
-			continue;
-		q->is_orphan = 1;
-		responder_queue_over(r, q, now);
-	}
+	r->lost_at = now;
+	responder_alone(r, now); /* workers give the sockets back */
 	(void)responder_spool_lost(&r->conn_rules); /* run/ may be another */
 	if (r->exchanges != NULL && r->reach_wait == 0)
 		responder_reach(r, now);
-	else if (r->exchanges != NULL && r->reach.place == 0)
-		(void)loop_timer(r->loop, &r->reach, now + r->reach_wait);
+	else if (r->reach.place == 0)
+		(void)loop_timer(r->loop, &r->reach,
+		    now + (r->exchanges != NULL ? r->reach_wait
+						: RESPONDER_REACH_IDLE));
 }
 
 static void
@@ -1509,7 +1601,7 @@ responder_close_listener(struct responder *r, size_t i, int64_t now)
 	int is_shared = r->spec->is_own && i < r->spec->ninherited;
 
 	if (!is_shared)
-		listen_deafen(l->fd);
+		(void)listen_deafen(l->fd);
 	while (responder_accept(r, l->fd, now))
 		continue;
 	loop_unwatch(r->loop, &l->watch);
@@ -1591,6 +1683,8 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->account = spec->account;
 	r->program = spec->program;
 	r->base = base;
+	r->parent = spec->is_own ? getpid() : getppid();
+	r->parent_start = proc_started(r->parent);
 	r->link = (struct watch){
 		.fd = -1, .want = POLLIN, .ready = responder_link_ready
 	};

@@ -11,9 +11,12 @@
  * Every message is one JSON object with "type".
  *
  * worker -> supervisor (descriptor 3 of the worker)
- *   ready    entry, why, pure        imported; takes requests from now on.
+ *   ready    entry, why, pure, python  imported; takes requests from now on.
  *            pure: why it does without the accelerator; "" if it does not,
  *            and then it knows "lend"
+ *   attach   protocol (as text), and what ready has, if it is: the first
+ *            message on a connection to run/sock, when its supervisor has
+ *            died. The connection is its control socket from now on
  *   imported modules                 that it needs of the interpreter's own
  *            library: names with blanks between them; answers `tell`
  *   failed   kind, text, detail      cannot be started; it exits with 3 next.
@@ -31,6 +34,7 @@
  *   tell                             what have you imported so far?
  *   look                             receive once from the queue, nonblocking
  *   leave                            serve what is queued, then exit 0
+ *   stay                             answers `attach`; or leave does
  *   lend     number, mount, program, base, public, watch [[path, seconds,
  *            nanoseconds, inode]]; two descriptors: a listening socket, whose
  *            connections it may accept, and the way back (below). Not while
@@ -56,6 +60,9 @@
  *   hello    role "responder", version, protocol, id (16 hex digits: the
  *            responder of its sequence numbers), parent, parent_start
  *   queue    name                    wants the queue of that app
+ *   adopt    name, generation, requests, crashes: a queue that it has kept
+ *            since the last supervisor died; two descriptors: as `queue` has
+ *            them. Answered by adopted or gone
  *   look                             apps/ or a group has changed
  *   active   apps {name: in flight}  has handed over requests (some times a
  *                                    second)
@@ -68,10 +75,12 @@
  *            table, in as many messages as it needs
  *   queue    name, generation, queue, max, timeout, queue_timeout,
  *            start_timeout, ready: whether a worker runs, crashes: how many
- *            have ended that were not asked to; two descriptors: the send and
- *            the receive end
+ *            have ended that were not asked to, requests: how many those had
+ *            answered that have ended; two descriptors: the send and the
+ *            receive end
  *   refused  name, status, code, text: there is no queue for it now
  *   app      as queue, without descriptors: something of it has changed
+ *   adopted  as app: the queue that was offered, and its workers, are ours
  *   gone     generation              that queue is over
  *   lent                             a worker has joined those that wait at
  *                                    the sockets, or one may not have come

@@ -429,8 +429,12 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 	char *entry = p->settings.entry != NULL
 			  ? xprintf("entry=%s", p->settings.entry)
 			  : NULL;
+	const struct account *a = p->host->account;
+	char *sock = xprintf("sock=%s/sock", a->run);
+	char *grace = xprintf("grace=%d", a->settings.grace);
 	const char *argv[] = { python->path, "-c", POOL_BOOT, p->host->adapters,
-		p->app.name, p->max > 1 ? "multiprocess=1" : "multiprocess=0",
+		p->app.name, sock, grace,
+		p->max > 1 ? "multiprocess=1" : "multiprocess=0",
 		p->settings.debug ? "debug=1" : "debug=0",
 		p->settings.accel ? "accel=1" : "accel=0",
 		first != NULL ? "environ=1" : "environ=0", entry, NULL };
@@ -466,6 +470,8 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		free(w);
 	json_decref(first);
 	free(entry);
+	free(sock);
+	free(grace);
 	xstrvfree(env);
 	return result;
 }
@@ -595,16 +601,23 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 	} else if (strcmp(type, "unwanted") == 0) {
 		w->has_sockets = 0;
 		p->host->unwanted(p->host, now);
-	} else if (strcmp(type, "ready") == 0) {
+	} else if (strcmp(type, "ready") == 0 || strcmp(type, "attach") == 0) {
 		w->can_accept = json_object_get(message, "pure") != NULL &&
 				*link_string(message, "pure") == '\0';
 		free(p->entry);
 		free(p->why);
 		p->entry = xstrdup(link_string(message, "entry"));
 		p->why = xstrdup(link_string(message, "why"));
-		log_info("%s: worker %ld is ready after %lld ms: %s (%s)",
-		    p->app.name, (long)w->pid, (long long)(now - w->started),
-		    p->entry, p->why);
+		if (p->python == NULL)
+			p->python = xstrdup(link_string(message, "python"));
+		if (*type == 'a')
+			log_info("%s: worker %ld has found us", p->app.name,
+			    (long)w->pid);
+		else
+			log_info(
+			    "%s: worker %ld is ready after %lld ms: %s (%s)",
+			    p->app.name, (long)w->pid,
+			    (long long)(now - w->started), p->entry, p->why);
 		pool_note_accelerator(p, link_string(message, "pure"));
 	} else if (strcmp(type, "imported") == 0)
 		forkservers_learn(p->host->forkservers, p->preload,
@@ -653,8 +666,8 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 	if (w->pid == 0)
 		return; /* it was ordered, and never came */
 	proc_status_text(w->status, how, sizeof how);
-	if (was == WORKER_LEAVING && WIFEXITED(w->status) &&
-	    !worker_is_busy(w)) {
+	if (was == WORKER_LEAVING && !worker_is_busy(w) &&
+	    (WIFEXITED(w->status) || w->status == PROC_UNKNOWN)) {
 		log_info("%s: worker %ld has left", p->app.name, (long)w->pid);
 		return;
 	}
@@ -669,9 +682,8 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 			p->host->verdict(p->host, &w->board, 1, 504, "timeout",
 			    "The application did not answer in time.");
 		else
-			p->host->verdict(p->host, &w->board, 1, 502, "died",
-			    "The application's process ended before it had "
-			    "answered.");
+			p->host->verdict(
+			    p->host, &w->board, 1, 502, "died", POOL_DIED_TEXT);
 	} else
 		line = xprintf("worker %ld ended: %s", (long)w->pid, how);
 	pool_to_log(p, line);
@@ -839,6 +851,89 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 		worker_feed(w, WORKER_ASKED, now); /* comes back to here */
 	else
 		p->host->changed(p->host, p, now); /* may free p: last use */
+}
+
+/* ------------------------------------------------------------- adopting -- */
+
+int
+pool_adopt(struct pool *p, const char *generation, int fds[2], int64_t now)
+{
+	if (strcmp(p->generation, generation) == 0) {
+		fd_close(&fds[0]);
+		fd_close(&fds[1]);
+		return 1;
+	}
+	if (p->queue_send != -1 || p->is_stopped || p->is_draining)
+		return 0;
+	snprintf(p->generation, sizeof p->generation, "%s", generation);
+	pool_read_settings(p);
+	p->queue_send = fds[0];
+	p->queue_receive = p->queue.fd = fds[1];
+	fds[0] = fds[1] = -1;
+	if (pool_is_broken(p))
+		pool_renew(p, now);
+	pool_watch_queue(p);
+	return 1;
+}
+
+void
+pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
+{
+	const struct worker_how how = { .loop = p->host->loop,
+		.boards_dir = p->host->boards_dir,
+		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
+		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
+	struct worker *w = xcalloc(1, sizeof *w);
+	struct problem why;
+
+	w->said = pool_said;
+	w->changed = pool_changed;
+	w->owner = p;
+	if (worker_adopt(w, &how, page, pid, now, &why) == -1) {
+		log_warn("%s: a worker of the last supervisor is left alone: "
+			 "%s",
+		    p->app.name, why.text);
+		free(w);
+		return;
+	}
+	w->next = p->workers;
+	p->workers = w;
+	p->nworkers++;
+	p->started_at = now;
+	p->failed_stamp = stamp(p->app.directory);
+	pool_set_state(p);
+	pool_watch_queue(p);
+}
+
+void
+pool_remember(struct pool *p, json_int_t requests, json_int_t crashes)
+{
+	if (requests > 0 && p->requests < (uint64_t)requests)
+		p->requests = (uint64_t)requests;
+	if (crashes > 0 && p->crashes < (uint64_t)crashes)
+		p->crashes = (uint64_t)crashes;
+}
+
+int
+pool_has_process(const struct pool *p, pid_t pid)
+{
+	const struct worker *w = p->workers;
+
+	while (w != NULL && w->pid != pid)
+		w = w->next;
+	return w != NULL;
+}
+
+void
+pool_attach(
+    struct pool *p, pid_t pid, int fd, const json_t *message, int64_t now)
+{
+	struct worker *w = p->workers;
+
+	while (w->pid != pid)
+		w = w->next;
+	worker_attach(w, fd, message, now);
+	p->host->changed(p->host, p, now); /* may free p: last use */
 }
 
 /* -------------------------------------------------------------- looking -- */

@@ -29,6 +29,7 @@
 #define POOL_GROW_LOOKS     2
 #define POOL_WAIT_LOOKS     10
 
+#define POOL_DIED_TEXT    "The application's process ended before it had answered."
 #define POOL_STOPPED_TEXT "The owner of this application has stopped it."
 #define POOL_RETRY_AFTER  10 /* s, where nobody knows better */
 
@@ -110,6 +111,24 @@ void pool_free(struct pool *);
 
 /* Makes the queue if there is none yet. 0, or -1 with errno. */
 int pool_open(struct pool *, int64_t now);
+
+/*
+ * A responder has held its queue since the last supervisor died. 1: it is the
+ * pool's queue now, and the descriptors are taken (or it is the one that it has
+ * already); 0: the pool has another one, or wants none.
+ */
+int pool_adopt(struct pool *, const char *generation, int fds[2], int64_t now);
+/* How many requests its workers had answered, and how many of these had died,
+ * before: as the responder has heard it last. */
+void pool_remember(struct pool *, json_int_t requests, json_int_t crashes);
+/* A worker of that generation: page is its scoreboard's name. */
+void pool_adopt_worker(struct pool *, const char *page, pid_t, int64_t now);
+/* Is that process one of its workers? Then pool_attach() may be told that it
+ * has come without a supervisor, with a message and its socket, which is
+ * taken. */
+int pool_has_process(const struct pool *, pid_t);
+void pool_attach(
+    struct pool *, pid_t, int fd, const json_t *message, int64_t now);
 
 /* The new word on its directory: settings are read at the next start. */
 void pool_found(struct pool *, const struct app *);

@@ -394,6 +394,42 @@ proc_adopt(
 	return -1;
 }
 
+/* Has that process the file as its descriptor fd? */
+static int
+proc_holds(pid_t pid, int fd, int held)
+{
+	char path[64];
+	struct stat its, ours;
+
+	snprintf(path, sizeof path, "/proc/%ld/fd/%d", (long)pid, fd);
+	return stat(path, &its) == 0 && fstat(held, &ours) == 0 &&
+	       its.st_dev == ours.st_dev && its.st_ino == ours.st_ino;
+}
+
+int
+proc_adopt_holder(struct proc *p, struct loop *loop, pid_t pid, int fd,
+    int held, struct problem *problem)
+{
+	int pidfd = -1;
+
+#if defined SYS_pidfd_open
+	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+#endif
+	if (pidfd == -1)
+		return problem_sys(problem, "process %ld", (long)pid);
+	if (!proc_holds(pid, fd, held)) {
+		fd_close(&pidfd);
+		return problem_set(problem,
+		    "process %ld has another file as its descriptor %d",
+		    (long)pid, fd);
+	}
+	if (proc_adopt(p, loop, pidfd, problem) == -1)
+		return -1;
+	p->status = PROC_UNKNOWN;
+	p->is_told = 1;
+	return 0;
+}
+
 void
 proc_told(struct proc *p, int status, int64_t now)
 {

@@ -63,6 +63,12 @@ int proc_can_adopt(void);
  */
 int proc_adopt(struct proc *, struct loop *, int pidfd, struct problem *);
 
+/* The same for a process whose number is all that is known, if it has the file
+ * `held` as its descriptor fd: it is a worker of ours, then, and not a stranger
+ * who has got the number. How it ended will not be known. */
+int proc_adopt_holder(
+    struct proc *, struct loop *, pid_t, int fd, int held, struct problem *);
+
 /* Whoever reaped it says how it ended, before or after its pidfd does. May call
  * ended(). */
 void proc_told(struct proc *, int status, int64_t now);

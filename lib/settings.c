@@ -240,8 +240,9 @@ static const struct setting table[] = {
 	    .fallback = 30,
 	    .unit = "seconds",
 	    .meaning = "How long the supervisor waits for the web server to "
-		       "come back before it stops the workers and leaves; 0 "
-		       "does not wait." },
+		       "come back before it stops the workers and leaves, and "
+		       "workers for a supervisor when theirs has died; 0 does "
+		       "not wait." },
 	{ .key = "max_workers",
 	    OF_ACCOUNT(max_workers),
 	    .type = NUMBER,

@@ -25,6 +25,7 @@
 #include "lib/listen.h"
 #include "lib/log.h"
 #include "lib/loop.h"
+#include "lib/orphan.h"
 #include "lib/pool.h"
 #include "lib/proc.h"
 #include "lib/stopped.h"
@@ -35,7 +36,7 @@
 #define SUPERVISOR_BUSY_FOR 2000  /* ms of looking after an `active` */
 #define SUPERVISOR_SNDBUF   (1024 * 1024)
 
-enum peer_role { PEER_UNKNOWN, PEER_RESPONDER, PEER_COMMAND };
+enum peer_role { PEER_UNKNOWN, PEER_RESPONDER, PEER_COMMAND, PEER_WORKER };
 
 /* Whoever is connected to run/sock. */
 struct peer {
@@ -47,6 +48,8 @@ struct peer {
 	uint64_t responder; /* of its sequence numbers */
 	int64_t since;
 	json_t *claims; /* app: requests in flight */
+	json_t *wants; /* apps whose queue it gets when it is clear which one */
+	json_t *attach; /* what a worker has said that nobody knows yet */
 	struct peer *next, **link;
 };
 
@@ -64,9 +67,11 @@ struct supervisor {
 	struct account account;
 	struct lease lease;
 	struct watch listener;
-	struct timer tick;  /* once a second: lease, farewell, idle workers */
-	struct timer look;  /* while requests are in flight */
-	struct timer again; /* a directory that is away */
+	struct timer tick;    /* once a second: lease, farewell, idle workers */
+	struct timer look;    /* while requests are in flight */
+	struct timer again;   /* a directory that is away */
+	struct timer settled; /* who comes after the last supervisor has come */
+	struct orphans orphans;
 	struct peer *peers;
 	size_t npeers;
 	struct parent *parents;
@@ -162,12 +167,13 @@ supervisor_terms(const struct pool *p, const char *type)
 {
 	const struct app_settings *settings = &p->settings;
 
-	return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:I}",
-	    "type", type, "name", p->app.name, "generation", p->generation,
-	    "queue", settings->queue, "max", p->max, "timeout",
-	    settings->timeout, "queue_timeout", settings->queue_timeout,
-	    "start_timeout", settings->start_timeout, "ready",
-	    p->state == POOL_READY, "crashes", (json_int_t)p->crashes);
+	return json_pack(
+	    "{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I}", "type",
+	    type, "name", p->app.name, "generation", p->generation, "queue",
+	    settings->queue, "max", p->max, "timeout", settings->timeout,
+	    "queue_timeout", settings->queue_timeout, "start_timeout",
+	    settings->start_timeout, "ready", p->state == POOL_READY, "crashes",
+	    (json_int_t)p->crashes, "requests", (json_int_t)p->requests);
 }
 
 static struct pool *
@@ -604,17 +610,34 @@ peer_free(struct peer *peer)
 	loop_cancel(s->loop, &peer->hello);
 	fd_close(&peer->watch.fd);
 	json_decref(peer->claims);
+	json_decref(peer->wants);
+	json_decref(peer->attach);
 	if ((*peer->link = peer->next) != NULL)
 		peer->next->link = peer->link;
 	s->npeers--;
 	free(peer);
 }
 
+/* A worker that nobody knows: it serves what is queued, and leaves. */
+static void
+peer_dismiss(struct peer *peer)
+{
+	(void)link_send(
+	    peer->watch.fd, json_pack("{s:s}", "type", "leave"), NULL, 0);
+	peer_free(peer);
+}
+
 static void
 peer_hello_due(struct timer *t, int64_t now)
 {
+	struct peer *peer =
+	    (struct peer *)((char *)t - offsetof(struct peer, hello));
+
 	(void)now;
-	peer_free((struct peer *)((char *)t - offsetof(struct peer, hello)));
+	if (peer->role == PEER_WORKER)
+		peer_dismiss(peer);
+	else
+		peer_free(peer);
 }
 
 static void
@@ -657,6 +680,19 @@ supervisor_has_responder(const struct supervisor *s)
 	return 0;
 }
 
+/* Requests that were lost with workers that ended while there was no
+ * supervisor. */
+static void
+supervisor_tell_of_dead(struct supervisor *s)
+{
+	const struct orphan *o;
+
+	for (o = s->orphans.first; o != NULL; o = o->next)
+		if (o->is_dead)
+			supervisor_verdict(&s->host, &o->board, 1, 502, "died",
+			    POOL_DIED_TEXT);
+}
+
 static void
 peer_take_hello(struct peer *peer, const json_t *message, int64_t now)
 {
@@ -684,6 +720,7 @@ peer_take_hello(struct peer *peer, const json_t *message, int64_t now)
 	    (uint64_t)link_int(message, "parent_start"));
 	if (discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
 		supervisor_scan(s, now);
+	supervisor_tell_of_dead(s);
 	supervisor_send_routes(s, peer);
 }
 
@@ -705,6 +742,13 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 	struct pool *p = supervisor_pool(s, name);
 	int fds[2];
 
+	if (p != NULL && p->queue_send == -1 && !p->is_stopped &&
+	    orphans_are_expected(&s->orphans, now)) {
+		if (peer->wants == NULL)
+			peer->wants = json_array();
+		json_array_append_new(peer->wants, json_string(name));
+		return;
+	}
 	if (p == NULL || s->is_leaving) {
 		peer_refuse_queue(peer, name, "missing",
 		    "The application is not there at the moment.");
@@ -730,6 +774,133 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 		peer_refuse_queue(peer, name, "resources",
 		    "The server is short of resources at the moment.");
 	}
+}
+
+/* -- after the last supervisor -- */
+
+/* Those that have waited for it get their queue. */
+static void
+supervisor_give_wanted(struct supervisor *s, int64_t now)
+{
+	struct peer *peer;
+	json_t *wants, *name;
+	size_t i;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next) {
+		wants = peer->wants;
+		peer->wants = NULL; /* which what follows may fill again */
+		json_array_foreach(wants, i, name)
+		    peer_give_queue(peer, json_string_value(name), now);
+		json_decref(wants);
+	}
+}
+
+static void
+supervisor_settled_due(struct timer *t, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)t -
+				  offsetof(struct supervisor, settled));
+
+	supervisor_give_wanted(s, now);
+	if (now - s->orphans.since >= ORPHANS_KEEP_MS)
+		orphans_release(&s->orphans);
+	else
+		(void)loop_timer(
+		    s->loop, t, s->orphans.since + ORPHANS_KEEP_MS);
+}
+
+/* Gives a worker to its pool; frees the peer then. -1: it is of none. */
+static int
+peer_attach(struct peer *peer, const json_t *message, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	struct pool *p, *next;
+	int fd = peer->watch.fd;
+
+	for (p = s->pools; p != NULL; p = next) {
+		next = p->next;
+		if (!pool_has_process(p, peer->pid))
+			continue;
+		loop_unwatch(s->loop, &peer->watch);
+		peer->watch.fd = -1;
+		pool_attach(p, peer->pid, fd, message, now);
+		peer_free(peer);
+		return 0;
+	}
+	return -1;
+}
+
+/* A worker that has lost its supervisor has found us. Frees the peer, unless
+ * the queue of its generation may still come. */
+static void
+peer_take_attach(struct peer *peer, json_t *message, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+
+	if (atoi(link_string(message, "protocol")) != LINK_PROTOCOL) {
+		peer_dismiss(peer);
+		return;
+	}
+	if (peer_attach(peer, message, now) == 0)
+		return;
+	if (!orphans_have(&s->orphans, peer->pid)) {
+		peer_dismiss(peer);
+		return;
+	}
+	peer->role = PEER_WORKER;
+	peer->attach = json_incref(message);
+	(void)loop_timer(
+	    s->loop, &peer->hello, s->orphans.since + ORPHANS_KEEP_MS);
+}
+
+/* The workers of a generation that has been adopted, and those of them that
+ * have come already. */
+static void
+supervisor_adopt_workers(struct supervisor *s, struct pool *p, int64_t now)
+{
+	struct orphan *o;
+	struct peer *peer, *next;
+
+	while ((o = orphans_take(&s->orphans, p->generation)) != NULL) {
+		pool_adopt_worker(p, o->page, o->pid, now);
+		free(o);
+	}
+	for (peer = s->peers; peer != NULL; peer = next) {
+		next = peer->next;
+		if (peer->attach != NULL)
+			(void)peer_attach(peer, peer->attach, now);
+	}
+}
+
+/* A responder has kept a queue since the last supervisor died. Takes the
+ * descriptors. */
+static void
+peer_take_adopt(
+    struct peer *peer, const json_t *message, int fds[2], int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	const char *generation = link_string(message, "generation");
+	struct pool *p = supervisor_pool(s, link_string(message, "name"));
+
+	if (p == NULL || s->is_leaving || !orphan_is_generation(generation) ||
+	    !pool_adopt(p, generation, fds, now)) {
+		fd_close(&fds[0]);
+		fd_close(&fds[1]);
+		(void)link_send(peer->watch.fd,
+		    json_pack(
+			"{s:s, s:s}", "type", "gone", "generation", generation),
+		    NULL, 0);
+		return;
+	}
+	pool_remember(
+	    p, link_int(message, "requests"), link_int(message, "crashes"));
+	supervisor_adopt_workers(s, p, now);
+	(void)link_send(
+	    peer->watch.fd, supervisor_terms(p, "adopted"), NULL, 0);
+	supervisor_look_soon(s, now);
+	supervisor_give_wanted(s, now);
+	supervisor_lend(s, now);
 }
 
 static void
@@ -851,6 +1022,8 @@ peer_take(struct peer *peer, json_t *message, int64_t now)
 		peer_free(peer); /* it looks for another supervisor */
 	else if (strcmp(type, "hello") == 0)
 		peer_take_hello(peer, message, now);
+	else if (peer->role == PEER_UNKNOWN && strcmp(type, "attach") == 0)
+		peer_take_attach(peer, message, now);
 	else if (peer->role == PEER_RESPONDER && strcmp(type, "queue") == 0)
 		peer_give_queue(peer, link_string(message, "name"), now);
 	else if (peer->role == PEER_RESPONDER && strcmp(type, "look") == 0) {
@@ -894,6 +1067,9 @@ peer_ready(struct watch *w, short got, int64_t now)
 		if (nfds == 2 && peer->role == PEER_RESPONDER &&
 		    strcmp(link_string(message, "type"), "socket") == 0)
 			peer_take_socket(peer, message, fds, now);
+		else if (nfds == 2 && peer->role == PEER_RESPONDER &&
+			 strcmp(link_string(message, "type"), "adopt") == 0)
+			peer_take_adopt(peer, message, fds, now);
 		else {
 			for (size_t i = 0; i < nfds; i++)
 				fd_close(&fds[i]);
@@ -1071,6 +1247,8 @@ supervisor_prepare(struct supervisor *s, struct problem *why)
 	s->host.adapters = adapters_unpack(s->account.run, why);
 	if (s->host.adapters == NULL)
 		return -1;
+	if (s->loop == NULL) /* at the start: nothing there is ours */
+		orphans_read(&s->orphans, s->host.boards_dir, clock_ms());
 	supervisor_clean(s->host.boards_dir);
 	supervisor_clean(s->account.run_fd);
 	return 0;
@@ -1159,6 +1337,9 @@ supervisor_serve(struct supervisor *s)
 	s->tick.due = supervisor_tick_due;
 	s->look.due = supervisor_look_due;
 	s->again.due = supervisor_again_due;
+	s->settled.due = supervisor_settled_due;
+	if (s->orphans.first != NULL)
+		(void)loop_timer(s->loop, &s->settled, now + ORPHANS_WAIT_MS);
 	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
 	loop_signal(s->loop, SIGINT, supervisor_asked, s);
 	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);

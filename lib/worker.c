@@ -16,6 +16,8 @@
 #include "lib/worker.h"
 #include "lib/xalloc.h"
 
+#define WORKER_BOARD 5 /* its descriptor */
+
 /* What is needed to start it directly after all, and the descriptors that an
  * order has been given. Everything is its own. */
 struct worker_plan {
@@ -412,14 +414,9 @@ worker_order(struct worker *w, const struct worker_how *how,
 	return -1;
 }
 
-int
-worker_start(struct worker *w, const struct worker_how *how, int64_t now,
-    struct problem *why)
+static void
+worker_init(struct worker *w, const struct worker_how *how, int64_t now)
 {
-	static unsigned running_number;
-	struct proc_spec spec = *how->spec;
-
-	spec.fd[3] = -1;
 	w->loop = how->loop;
 	w->control =
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = worker_hear };
@@ -430,6 +427,17 @@ worker_start(struct worker *w, const struct worker_how *how, int64_t now,
 	w->stop_timeout = how->stop_timeout;
 	w->started = now;
 	w->board_fd = w->connection = -1;
+}
+
+int
+worker_start(struct worker *w, const struct worker_how *how, int64_t now,
+    struct problem *why)
+{
+	static unsigned running_number;
+	struct proc_spec spec = *how->spec;
+
+	spec.fd[3] = -1;
+	worker_init(w, how, now);
 	snprintf(w->board_name, sizeof w->board_name, "new.%ld.%u",
 	    (long)getpid(), running_number++);
 	w->board_fd = scoreboard_new(w->boards_dir, w->board_name, why);
@@ -439,7 +447,7 @@ worker_start(struct worker *w, const struct worker_how *how, int64_t now,
 		problem_sys(why, "cannot watch a worker");
 		goto fail;
 	}
-	spec.fd[5] = w->board_fd;
+	spec.fd[WORKER_BOARD] = w->board_fd;
 	if (how->from == NULL || worker_order(w, how, &spec, now) == -1) {
 		if (worker_say_first(w, how->first, why) == -1 ||
 		    proc_start(&w->proc, &spec, why) == -1)
@@ -454,6 +462,63 @@ fail:
 	fd_close(&spec.fd[3]);
 	worker_release(w);
 	return -1;
+}
+
+int
+worker_adopt(struct worker *w, const struct worker_how *how, const char *page,
+    pid_t pid, int64_t now, struct problem *why)
+{
+	int64_t patience = 0;
+
+	worker_init(w, how, now);
+	w->board_fd = openat(w->boards_dir, page,
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (w->board_fd == -1)
+		return problem_sys(why, "%s", page);
+	if (proc_adopt_holder(
+		&w->proc, w->loop, pid, WORKER_BOARD, w->board_fd, why) == -1) {
+		fd_close(&w->board_fd);
+		return -1;
+	}
+	w->pid = pid;
+	snprintf(w->board_name, sizeof w->board_name, "%s", page);
+	worker_look_at_board(w);
+	switch (w->board.word[BOARD_STATE]) {
+	case BOARD_STARTING:
+		w->state = WORKER_STARTING;
+		patience = how->start_timeout;
+		break;
+	case BOARD_DRAINING:
+		w->state = WORKER_LEAVING;
+		patience = how->stop_timeout;
+		break;
+	default:
+		w->state = WORKER_READY;
+		w->ready = now;
+		break;
+	}
+	if (patience != 0)
+		(void)loop_timer(w->loop, &w->deadline, now + patience);
+	return 0;
+}
+
+void
+worker_attach(struct worker *w, int fd, const json_t *message, int64_t now)
+{
+	loop_unwatch(w->loop, &w->control);
+	loop_cancel(w->loop, &w->hung_up);
+	fd_close(&w->control.fd);
+	w->control.fd = fd;
+	if (loop_watch(w->loop, &w->control) == -1) {
+		fd_close(&w->control.fd); /* it comes again */
+		return;
+	}
+	worker_tell(w, "stay");
+	w->said(w, message, now);
+	if (w->state == WORKER_LEAVING)
+		worker_tell(w, "leave");
+	else if (w->state == WORKER_STARTING)
+		worker_feed(w, WORKER_SAID_READY, now);
 }
 
 const char *

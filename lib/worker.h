@@ -71,6 +71,16 @@ struct worker {
 int worker_start(
     struct worker *, const struct worker_how *, int64_t now, struct problem *);
 
+/*
+ * A worker whose supervisor has died: `page` is the name of its scoreboard. It
+ * has no control socket yet, and what it says once it has one is for said().
+ * 0, or -1 with the reason: it is none, or it has just ended.
+ */
+int worker_adopt(struct worker *, const struct worker_how *, const char *page,
+    pid_t, int64_t now, struct problem *);
+/* It has come, with this message and this socket, which is taken. */
+void worker_attach(struct worker *, int fd, const json_t *, int64_t now);
+
 /* Tells the table's machine what has happened. */
 void worker_feed(struct worker *, enum worker_event, int64_t now);
 

@@ -910,6 +910,48 @@ START_TEST(test_only_a_pidfd_of_another_process_is_adopted)
 }
 END_TEST
 
+START_TEST(test_a_process_is_adopted_by_its_number_if_it_holds_the_file)
+{
+	int before, held, other;
+	struct child c = { .proc = { .ended = adopted_ended } };
+	pid_t pid;
+
+	if (!proc_can_adopt())
+		return;
+	scene_enter();
+	before = scene_descriptors();
+	scene_write("held", "");
+	scene_write("other", "");
+	held = open("held", O_RDONLY | O_CLOEXEC);
+	other = open("other", O_RDONLY | O_CLOEXEC);
+	pid = stranger("exec 5<held; mkdir ready; exec sleep 1000");
+	while (access("ready", F_OK) == -1)
+		usleep(1000);
+	loop = loop_new();
+	ck_assert_int_eq(
+	    proc_adopt_holder(&c.proc, loop, pid, 5, other, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "has another file"));
+	ck_assert_int_eq(
+	    proc_adopt_holder(&c.proc, loop, pid, 4, held, &why), -1);
+	ck_assert_int_eq(c.proc.pid, 0);
+	ck_assert_int_eq(
+	    proc_adopt_holder(&c.proc, loop, pid, 5, held, &why), 0);
+	ck_assert_int_eq(c.proc.pid, pid);
+	proc_kill(&c.proc, SIGKILL);
+	until_ended(&c); /* at once: nobody can tell how */
+	ck_assert_int_eq(c.status, PROC_UNKNOWN);
+	bury(pid);
+	loop = loop_new();
+	ck_assert_int_eq(
+	    proc_adopt_holder(&c.proc, loop, pid, 5, held, &why), -1);
+	loop_free(loop);
+	close(held);
+	close(other);
+	ck_assert_int_eq(scene_descriptors(), before);
+	scene_leave();
+}
+END_TEST
+
 SUITE("proc", test_a_child_runs_and_its_end_is_told_once,
     test_arguments_environment_directory_and_umask_are_those_given,
     test_evil_that_we_inherited_is_not_handed_on,
@@ -934,4 +976,5 @@ SUITE("proc", test_a_child_runs_and_its_end_is_told_once,
     test_an_adopted_process_ends_with_the_status_that_is_told,
     test_an_adopted_process_ends_also_when_nobody_tells_how,
     test_an_adopted_process_is_reached_and_so_is_its_group,
-    test_only_a_pidfd_of_another_process_is_adopted);
+    test_only_a_pidfd_of_another_process_is_adopted,
+    test_a_process_is_adopted_by_its_number_if_it_holds_the_file);

@@ -1,0 +1,157 @@
+#include "config.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "lib/orphan.h"
+#include "t/check.h"
+#include "t/scene.h"
+
+#define ONE   "0123456789abcdef0123456789abcdef"
+#define OTHER "00000000000000000000000000000000"
+
+static struct orphans all;
+static struct problem why;
+static pid_t living, dead;
+static int boards;
+
+/* A page of that name, with a request in the worker's hands or none. */
+static void
+page(const char *generation, pid_t pid, uint64_t counter)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof name, "%s.%ld", generation, (long)pid);
+	fd = scoreboard_new(boards, name, &why);
+	ck_assert_msg(fd != -1, "%s", why.text);
+	ck_assert_int_eq(
+	    pwrite(fd, &counter, sizeof counter, 8 * BOARD_COUNTER), 8);
+	close(fd);
+}
+
+static void
+enter(void)
+{
+	scene_enter();
+	ck_assert_int_eq(mkdir("workers", 0700), 0);
+	boards = open("workers", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if ((dead = fork()) == 0)
+		_exit(0);
+	ck_assert_int_eq(waitpid(dead, NULL, 0), dead);
+	if ((living = fork()) == 0)
+		for (;;)
+			pause();
+}
+
+static void
+leave(void)
+{
+	kill(living, SIGKILL);
+	waitpid(living, NULL, 0);
+	orphans_release(&all);
+	close(boards);
+	scene_leave();
+}
+
+START_TEST(test_a_generation_is_32_hexadecimal_digits)
+{
+	ck_assert_int_eq(orphan_is_generation(ONE), 1);
+	ck_assert_int_eq(orphan_is_generation(""), 0);
+	ck_assert_int_eq(orphan_is_generation(ONE "0"), 0);
+	ck_assert_int_eq(orphan_is_generation(ONE ".1"), 0);
+	ck_assert_int_eq(
+	    orphan_is_generation("0123456789abcdef0123456789abcde"), 0);
+	ck_assert_int_eq(
+	    orphan_is_generation("../3456789abcdef0123456789abcdef"), 0);
+}
+END_TEST
+
+START_TEST(test_who_lives_is_taken_by_generation_once)
+{
+	struct orphan *o;
+
+	enter();
+	page(ONE, living, 0);
+	page(OTHER, living, 0);
+	orphans_read(&all, boards, 1000);
+	ck_assert_int_eq(orphans_have(&all, living), 1);
+	o = orphans_take(&all, ONE);
+	ck_assert_ptr_nonnull(o);
+	ck_assert_int_eq(o->pid, living);
+	ck_assert_int_eq(strncmp(o->page, ONE ".", 33), 0);
+	free(o);
+	ck_assert_ptr_null(orphans_take(&all, ONE));
+	ck_assert_int_eq(orphans_have(&all, living), 1); /* as OTHER */
+	free(orphans_take(&all, OTHER));
+	ck_assert_int_eq(orphans_have(&all, living), 0);
+	leave();
+}
+END_TEST
+
+START_TEST(test_of_the_dead_only_those_with_a_request_count)
+{
+	enter();
+	page(ONE, dead, 0);
+	orphans_read(&all, boards, 1000);
+	ck_assert_ptr_null(all.first);
+	page(OTHER, dead, 77);
+	orphans_read(&all, boards, 1000);
+	ck_assert_ptr_nonnull(all.first);
+	ck_assert_int_eq(all.first->is_dead, 1);
+	ck_assert_uint_eq(all.first->board.word[BOARD_COUNTER], 77);
+	ck_assert_ptr_null(all.first->next);
+	ck_assert_ptr_null(orphans_take(&all, OTHER));
+	ck_assert_int_eq(orphans_have(&all, dead), 0);
+	leave();
+}
+END_TEST
+
+START_TEST(test_whatever_else_lies_there_is_nothing)
+{
+	enter();
+	page("new", living, 5);
+	page(ONE, -1, 5);
+	page(ONE, 1, 5);
+	page(ONE "0", living, 5);
+	scene_write("workers/" OTHER ".2", "short");
+	ck_assert_int_eq(symlink("/dev/zero", "workers/" OTHER ".3"), 0);
+	ck_assert_int_eq(mkdir("workers/" OTHER ".4", 0700), 0);
+	ck_assert_int_eq(mkfifo("workers/" OTHER ".5", 0600), 0);
+	orphans_read(&all, boards, 1000);
+	ck_assert_ptr_null(all.first);
+	orphans_read(&all, -1, 1000);
+	ck_assert_ptr_null(all.first);
+	leave();
+}
+END_TEST
+
+START_TEST(test_they_are_waited_for_as_long_as_it_says)
+{
+	enter();
+	page(OTHER, dead, 77);
+	orphans_read(&all, boards, 1000);
+	ck_assert_int_eq(orphans_are_expected(&all, 1000), 0);
+	orphans_release(&all);
+	page(ONE, living, 0);
+	orphans_read(&all, boards, 1000);
+	ck_assert_int_eq(
+	    orphans_are_expected(&all, 1000 + ORPHANS_WAIT_MS - 1), 1);
+	ck_assert_int_eq(orphans_are_expected(&all, 1000 + ORPHANS_WAIT_MS), 0);
+	free(orphans_take(&all, ONE));
+	ck_assert_int_eq(orphans_are_expected(&all, 1000), 0);
+	leave();
+}
+END_TEST
+
+SUITE("orphan", test_a_generation_is_32_hexadecimal_digits,
+    test_who_lives_is_taken_by_generation_once,
+    test_of_the_dead_only_those_with_a_request_count,
+    test_whatever_else_lies_there_is_nothing,
+    test_they_are_waited_for_as_long_as_it_says);
