@@ -46,6 +46,7 @@ static const char *const word_texts[WORDS] = {
 	[WORD_PLACES_LOST] = "places_lost",
 	[WORD_PUSH] = "push",
 	[WORD_REPORT] = "report",
+	[WORD_RETIRING] = "retiring",
 	[WORD_SEND] = "send",
 	[WORD_START_RESPONSE] = "start_response",
 	[WORD_STREAMS] = "streams",
@@ -58,15 +59,20 @@ static const char *const word_texts[WORDS] = {
 
 /* ------------------------------------------------------------- the queue -- */
 
+static int
+accelerator_is(const struct accelerator *s, enum word what)
+{
+	PyObject *said = PyObject_GetAttr(s->worker, accel_words[what]);
+	int is_true = said != NULL ? PyObject_IsTrue(said) : -1;
+
+	Py_XDECREF(said);
+	return is_true;
+}
+
 int
 accelerator_is_leaving(const struct accelerator *s)
 {
-	PyObject *leaving =
-	    PyObject_GetAttr(s->worker, accel_words[WORD_LEAVING]);
-	int is_leaving = leaving != NULL ? PyObject_IsTrue(leaving) : -1;
-
-	Py_XDECREF(leaving);
-	return is_leaving;
+	return accelerator_is(s, WORD_LEAVING);
 }
 
 static int
@@ -309,7 +315,7 @@ accelerator_take_any(struct accelerator *s)
 static int
 accelerator_turn(struct accelerator *s)
 {
-	int leaving, took;
+	int leaving, retiring, took;
 
 	if (PyErr_CheckSignals() == -1)
 		return -1;
@@ -320,6 +326,12 @@ accelerator_turn(struct accelerator *s)
 	took = accelerator_take_any(s);
 	if (took == -1)
 		return -1;
+	if (took == 1 && !s->is_watching &&
+	    (retiring = accelerator_is(s, WORD_RETIRING)) != 0) {
+		/* perhaps we had been woken for this one */
+		accept_leave(s);
+		return retiring == -1 ? -1 : 0;
+	}
 	if (took == 1)
 		return s->taken - s->heard > PATIENCE_MS &&
 			       accelerator_hear(s) == -1
@@ -498,7 +510,7 @@ accelerator_seek(PyObject *self, PyObject *is_seeking)
 
 static PyMethodDef accelerator_methods[] = {
 	{ "serve", accelerator_serve, METH_NOARGS,
-	    "Until we are to leave and nothing is queued." },
+	    "Until we are to leave and nothing is queued, or to retire." },
 	{ "lend", accept_lend, METH_VARARGS,
 	    "Accept from this listening socket, too." },
 	{ "give_back", accept_return, METH_NOARGS,

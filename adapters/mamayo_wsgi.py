@@ -217,6 +217,7 @@ class Worker:
         self.unit = 1          # of waits.poll(), in milliseconds
         self.asleep = False
         self.leaving = False
+        self.retiring = False  # leaving what is queued to others
         self.lost = False      # a request that we cannot even read
         self.taken = 0         # when the last request was taken
         self.heard = 0         # when the control socket was last looked at
@@ -341,6 +342,8 @@ class Worker:
                 self.leaving = True
             if message == b'{"type":"stay"}':
                 self.lost_at = 0
+            if message == b'{"type":"retire"}':
+                self.leaving = self.retiring = True
             if message == b'{"type":"tell"}':
                 self.tell_imported()
             if message == b'{"type":"return"}' and self.accelerator:
@@ -432,7 +435,7 @@ class Worker:
     # The queue
 
     def serve(self):
-        """Until we are to leave and nothing is queued."""
+        """Until we are to leave and nothing is queued, or to retire."""
         if self.accelerator is not None:
             self.accelerator.serve()  # the same in C
             return
@@ -442,6 +445,8 @@ class Worker:
             if self.leaving and self.watching:
                 self.unwatch()
             if self.take():
+                if self.retiring and not self.watching:
+                    return  # perhaps we had been woken for this one
                 if self.taken - self.heard > PATIENCE_MS:
                     self.hear()
             elif not self.watching:

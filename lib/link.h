@@ -35,6 +35,7 @@
  *   look                             receive once from the queue, nonblocking
  *   leave                            serve what is queued, then exit 0
  *   stay                             answers `attach`; or leave does
+ *   retire                           exit 0, others serve what is queued
  *   lend     number, mount, program, base, public, watch [[path, seconds,
  *            nanoseconds, inode]]; two descriptors: a listening socket, whose
  *            connections it may accept, and the way back (below). Not while

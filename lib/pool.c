@@ -44,6 +44,7 @@ static void pool_wake(struct watch *, short, int64_t);
 static void pool_retry_due(struct timer *, int64_t);
 static void pool_said(struct worker *, const json_t *, int64_t);
 static void pool_changed(struct worker *, enum worker_state, int64_t);
+static void pool_ask_imported(const struct pool *, struct worker *);
 
 /* ------------------------------------------------------------- its life -- */
 
@@ -453,6 +454,7 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
 		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
 	struct worker *w = xcalloc(1, sizeof *w);
+	uint32_t random;
 	int result;
 
 	free(p->preload);
@@ -461,6 +463,9 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 	w->changed = pool_changed;
 	w->owner = p;
 	result = worker_start(w, &how, now, why);
+	fd_random(&random, sizeof random);
+	recycle_init(&w->limits, p->settings.max_requests, p->settings.lifetime,
+	    p->settings.memory, random);
 	if (result == 0) {
 		w->next = p->workers;
 		p->workers = w;
@@ -700,6 +705,8 @@ pool_forget_worker(struct pool *p, struct worker *w)
 		continue;
 	*link = w->next;
 	p->nworkers--;
+	if (w == p->worn)
+		p->worn = NULL;
 	p->requests += w->board.word[BOARD_REQUESTS];
 	fd_close(&w->connection);
 	free(w);
@@ -820,6 +827,105 @@ pool_finish(struct pool *p, int64_t now)
 	pool_answer_all(p);
 }
 
+/* ------------------------------------------------------------- recycling -- */
+
+/* It is ready: is there any use in watching how much memory it has? */
+static void
+pool_weigh(struct pool *p, struct worker *w)
+{
+	uint64_t memory;
+
+	if (w->limits.memory == 0)
+		return;
+	memory = proc_memory(w->pid);
+	if (memory != 0 && !recycle_is_hopeless(&w->limits, memory))
+		return;
+	w->limits.memory = 0;
+	if (p->has_spoken)
+		return;
+	p->has_spoken = 1;
+	if (memory == 0)
+		log_warn(
+		    "%s: \"memory\" is no limit: how much a process has is "
+		    "not known on this system",
+		    p->app.name);
+	else
+		log_warn(
+		    "%s: \"memory\": %d is no limit: a worker that has just "
+		    "started has %llu MB",
+		    p->app.name, p->settings.memory,
+		    (unsigned long long)(memory >> 20));
+}
+
+static void
+pool_find_worn(struct pool *p, int64_t now)
+{
+	struct worker *w;
+	uint64_t requests, memory;
+	enum recycle_why why;
+	char text[128];
+
+	for (w = p->workers; w != NULL; w = w->next) {
+		if (w->state != WORKER_READY)
+			continue;
+		worker_look_at_board(w);
+		requests = w->board.word[BOARD_REQUESTS];
+		memory = w->limits.memory != 0 ? proc_memory(w->pid) : 0;
+		why =
+		    recycle_look(&w->limits, requests, now - w->ready, memory);
+		if (why == RECYCLE_NOT)
+			continue;
+		log_info("%s: worker %ld is to be replaced: %s", p->app.name,
+		    (long)w->pid,
+		    recycle_text(why, requests, now - w->ready, memory, text,
+			sizeof text));
+		p->worn = w;
+		p->worn_at = now;
+		return;
+	}
+}
+
+static int
+pool_has_successor(const struct pool *p)
+{
+	const struct worker *w;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		if (w->state == WORKER_READY && w != p->worn &&
+		    w->ready >= p->worn_at)
+			return 1;
+	return 0;
+}
+
+/*
+ * One at a time, and when another one is ready; or at once, if there may not be
+ * more. "retire" is "leave" without serving first what is queued: others do.
+ */
+void
+pool_recycle(struct pool *p, int64_t now)
+{
+	if (p->is_draining || p->is_stopped || pool_starting_workers(p) > 0)
+		return;
+	if (p->worn == NULL && p->is_short) {
+		p->is_short = 0;
+		if (p->nworkers < p->max && pool_may_retry(p, now) &&
+		    p->host->may_grow(p->host, p))
+			pool_start(p, now);
+		return;
+	}
+	if (p->worn == NULL)
+		pool_find_worn(p, now);
+	if (p->worn == NULL || p->worn->state != WORKER_READY)
+		return;
+	p->is_short = !(p->nworkers < p->max && p->host->may_grow(p->host, p));
+	if (p->is_short || pool_has_successor(p)) {
+		pool_ask_imported(p, p->worn);
+		worker_tell(p->worn, "retire");
+		worker_feed(p->worn, WORKER_ASKED, now);
+	} else if (pool_may_retry(p, now))
+		pool_start(p, now);
+}
+
 /* A worker has changed state. May free w: last use. */
 static void
 pool_changed(struct worker *w, enum worker_state was, int64_t now)
@@ -829,6 +935,7 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 	    w->state == WORKER_READY && (p->is_draining || p->is_stopped);
 
 	if (w->state == WORKER_READY) {
+		pool_weigh(p, w);
 		p->retry_at = 0;
 		w->board.word[BOARD_STARTED] = (uint64_t)now;
 	}
@@ -845,6 +952,7 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 			pool_finish(p, now);
 	}
 	pool_set_state(p);
+	pool_recycle(p, now);
 	pool_keep_min(p, now);
 	pool_watch_queue(p);
 	if (comes_late)
@@ -1055,6 +1163,7 @@ pool_look(struct pool *p, int64_t now)
 		p->waiting = 0;
 		pool_start(p, now);
 	}
+	pool_recycle(p, now);
 	return is_waiting || busy > 0 || pool_starting_workers(p) > 0;
 }
 

@@ -82,6 +82,10 @@ struct pool {
 	enum pool_state state;
 	struct worker *workers;
 	int nworkers;
+	struct worker *worn; /* one whose place another one is to take */
+	int64_t worn_at;     /* since when */
+	int is_short;        /* it leaves before there is another one */
+	int has_spoken;      /* of "memory", which is no limit here */
 	int is_draining; /* no new workers; free me when the last has gone */
 	int is_stopped;  /* by its owner: no queue and no new workers */
 	int64_t missing_since;      /* 0: its directory is there */
@@ -147,6 +151,9 @@ int64_t pool_shrink(struct pool *, int64_t now);
 /* Once a second: workers that have run for a moment are asked what they have
  * imported. */
 void pool_learn(struct pool *, int64_t now);
+
+/* Once a second, too: replaces a worker that has come to a limit. */
+void pool_recycle(struct pool *, int64_t now);
 
 /* All workers are to finish and leave; no new ones are started. */
 void pool_drain(struct pool *, int64_t now);

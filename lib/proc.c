@@ -550,6 +550,24 @@ proc_forget(void)
 	}
 }
 
+/* The text of /proc/PID/WHAT: 0, or -1. */
+static int
+proc_read(pid_t pid, const char *what, char *text, size_t size)
+{
+	char path[64];
+	ssize_t n = -1;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, what);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1)
+		n = read(fd, text, size - 1);
+	fd_close(&fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	return 0;
+}
+
 enum sight { SIGHT_UNKNOWN, SIGHT_ALIVE, SIGHT_ENDED };
 
 /*
@@ -559,18 +577,11 @@ enum sight { SIGHT_UNKNOWN, SIGHT_ALIVE, SIGHT_ENDED };
 static enum sight
 proc_look(pid_t pid, uint64_t *start)
 {
-	char path[64], text[1024], *at;
-	ssize_t n = -1;
-	int fd;
+	char text[1024], *at;
 
 	*start = 0;
-	snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1)
-		n = read(fd, text, sizeof text - 1);
-	fd_close(&fd);
-	if (n <= 0)
+	if (proc_read(pid, "stat", text, sizeof text) == -1)
 		return SIGHT_UNKNOWN;
-	text[n] = '\0';
 	if ((at = strrchr(text, ')')) == NULL || at[1] != ' ')
 		return SIGHT_UNKNOWN;
 	at += 2;
@@ -611,6 +622,19 @@ proc_alive(pid_t pid, uint64_t start)
 		break; /* no /proc, or one that hides others' processes */
 	}
 	return 1;
+}
+
+/* /proc/PID/statm is "SIZE RESIDENT ...", in pages. */
+uint64_t
+proc_memory(pid_t pid)
+{
+	unsigned long long resident;
+	char text[256];
+
+	if (pid <= 0 || proc_read(pid, "statm", text, sizeof text) == -1 ||
+	    sscanf(text, "%*s %llu", &resident) != 1)
+		return 0;
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 const char *

@@ -99,6 +99,9 @@ uint64_t proc_started(pid_t);
 /* Is a process with that pid there (and, if start is not 0, the same one)? */
 int proc_alive(pid_t, uint64_t start);
 
+/* What a process has in RAM, in bytes; 0 if that cannot be told. */
+uint64_t proc_memory(pid_t);
+
 /* "exit status 3", "killed by signal 11 (Segmentation fault)", "how is not
  * known". */
 const char *proc_status_text(int status, char *out, size_t size);

@@ -11,9 +11,12 @@
 #include "lib/settings.h"
 #include "lib/xalloc.h"
 
-#define SECONDS_MOST 86400
-#define NAMES_MOST   1000 /* of one "env" or "environ" */
-#define MEBIBYTE     ((uint64_t)1024 * 1024)
+#define SECONDS_MOST  86400
+#define REQUESTS_MOST 1000000000
+#define LIFETIME_MOST (366 * 86400)
+#define MEMORY_MOST   (1024 * 1024)
+#define NAMES_MOST    1000 /* of one "env" or "environ" */
+#define MEBIBYTE      ((uint64_t)1024 * 1024)
 
 enum where { APP, ACCOUNT };
 
@@ -138,6 +141,27 @@ static const struct setting table[] = {
 	    .unit = "seconds",
 	    .meaning = "How long a worker may be idle before it is stopped; 0 "
 		       "stops it at once." },
+	{ .key = "max_requests",
+	    OF_APP(max_requests),
+	    .type = NUMBER,
+	    .most = REQUESTS_MOST,
+	    .unit = "requests",
+	    .meaning = "How many requests a worker serves before another one "
+		       "takes its place; 0: no limit." },
+	{ .key = "lifetime",
+	    OF_APP(lifetime),
+	    .type = NUMBER,
+	    .most = LIFETIME_MOST,
+	    .unit = "seconds",
+	    .meaning = "How long a worker runs before another one takes its "
+		       "place; 0: no limit." },
+	{ .key = "memory",
+	    OF_APP(memory),
+	    .type = NUMBER,
+	    .most = MEMORY_MOST,
+	    .unit = "MB",
+	    .meaning = "How much memory a worker may hold before another one "
+		       "takes its place; 0: no limit." },
 	{ .key = "timeout",
 	    OF_APP(timeout),
 	    .type = NUMBER,

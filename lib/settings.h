@@ -36,6 +36,9 @@ struct app_settings {
 	int workers_min;   /* 0 */
 	int workers_max;   /* 0: by settings_workers_default() */
 	int idle;          /* seconds, 300 */
+	int max_requests;  /* 0, here and in the next two: no limit */
+	int lifetime;      /* seconds */
+	int memory;        /* MB */
 	int timeout;       /* seconds of silence, 120 */
 	int start_timeout; /* seconds, 60 */
 	int queue;         /* waiting requests, 100 */

@@ -1287,6 +1287,7 @@ supervisor_tick_due(struct timer *t, int64_t now)
 		next = p->next;
 		(void)pool_shrink(p, now);
 		pool_learn(p, now);
+		pool_recycle(p, now);
 	}
 	supervisor_look_at_accepting(s, now);
 	supervisor_lend(s, now);

@@ -7,6 +7,7 @@
 #include "lib/forkserver.h"
 #include "lib/loop.h"
 #include "lib/proc.h"
+#include "lib/recycle.h"
 #include "lib/scoreboard.h"
 #include "lib/worker_state.h"
 
@@ -52,13 +53,14 @@ struct worker {
 	int64_t stop_timeout;
 	int board_fd, boards_dir;
 	char board_name[64];
-	struct board board; /* as last read */
-	int is_heard;       /* has been asked what it has imported */
-	uint64_t stuck;     /* counter of the request that it is ended for */
-	int64_t deaf_since; /* see pool; 0: it listens */
-	int can_accept;     /* it knows what to do with a socket ... */
-	int has_sockets;    /* ... and has been lent some */
-	int connection;     /* taken from it because it is stuck; or -1 */
+	struct board board;    /* as last read */
+	int is_heard;          /* has been asked what it has imported */
+	uint64_t stuck;        /* counter of the request that it is ended for */
+	int64_t deaf_since;    /* see pool; 0: it listens */
+	int can_accept;        /* it knows what to do with a socket ... */
+	int has_sockets;       /* ... and has been lent some */
+	int connection;        /* taken from it because it is stuck; or -1 */
+	struct recycle limits; /* when another one is to take its place */
 	void (*said)(struct worker *, const json_t *, int64_t now);
 	void (*changed)(struct worker *, enum worker_state was, int64_t now);
 	void *owner;

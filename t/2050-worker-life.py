@@ -76,6 +76,32 @@ def _():
             equal(a.worker.state(), adapter.BOARD_DRAINING)
 
 
+@test("told to retire, it leaves what is queued to others, but for the request"
+      " that it may have been woken for")
+def _():
+    with App(ECHO) as a:
+        worker = a.worker
+        first = a.send("/gate-4")
+        reached(a, "/gate-4")
+        queued = [a.send("/%d" % n) for n in range(50)]
+        worker.say(type="retire")
+        time.sleep(0.15)  # so that it looks at its messages soon
+        a.put("gate-4")
+        equal(first.read().json()[0], "/gate-4")
+        equal(worker.wait(), 0)
+        # it, one before it looks, and one after
+        assert 2 <= worker.board[adapter.BOARD_REQUESTS] <= 3, (
+            worker.board[adapter.BOARD_REQUESTS])
+        equal(worker.state(), adapter.BOARD_DRAINING)
+        a.start().ready()
+        for n, x in enumerate(queued):
+            equal(x.read().json()[0], "/%d" % n)
+    with App(ECHO) as a:
+        a.worker.idle()
+        a.worker.say(type="retire")
+        equal(a.worker.wait(), 0)
+
+
 @test("asked to leave, it is draining on the scoreboard, busy while it serves")
 def _():
     with App(ECHO) as a:

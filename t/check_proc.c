@@ -952,29 +952,46 @@ START_TEST(test_a_process_is_adopted_by_its_number_if_it_holds_the_file)
 }
 END_TEST
 
-SUITE("proc", test_a_child_runs_and_its_end_is_told_once,
-    test_arguments_environment_directory_and_umask_are_those_given,
-    test_evil_that_we_inherited_is_not_handed_on,
-    test_a_child_leads_its_own_session,
-    test_a_child_has_the_limit_that_was_there_before_it_was_raised,
-    test_a_child_gets_exactly_the_descriptors_named,
-    test_descriptors_may_overlap_in_any_order,
-    test_what_is_not_given_is_null_or_closed,
-    test_a_program_that_cannot_be_executed_is_refused_with_the_reason,
-    test_starting_and_ending_leave_no_descriptors,
-    test_too_many_processes_are_a_failure_that_can_pass,
-    test_too_few_descriptors_are_a_failure_with_a_sentence,
-    test_many_ends_are_told_by_one_call,
-    test_who_is_told_of_the_end_may_free_its_owner,
-    test_a_signal_reaches_the_child_and_never_a_stranger,
-    test_a_group_is_reached_with_its_grandchildren,
-    test_a_forked_copy_has_forgotten_the_children_and_the_handlers,
-    test_a_copy_that_ends_is_reaped_quietly, test_a_start_time_names_a_process,
-    test_a_zombie_and_a_stranger_are_not_alive,
-    test_a_process_may_have_any_name, test_a_descriptor_of_a_child_can_be_had,
-    test_a_descriptor_that_is_not_there_cannot_be_had,
-    test_an_adopted_process_ends_with_the_status_that_is_told,
-    test_an_adopted_process_ends_also_when_nobody_tells_how,
-    test_an_adopted_process_is_reached_and_so_is_its_group,
-    test_only_a_pidfd_of_another_process_is_adopted,
-    test_a_process_is_adopted_by_its_number_if_it_holds_the_file);
+START_TEST(test_how_much_memory_a_process_has_is_known_or_0)
+{
+	uint64_t memory = proc_memory(getpid());
+
+	if (access("/proc/self/statm", R_OK) == 0)
+		ck_assert_uint_gt(memory, 100 * 1024);
+	else
+		ck_assert_uint_eq(memory, 0);
+	ck_assert_uint_eq(proc_memory(0), 0);
+	ck_assert_uint_eq(proc_memory(INT_MAX), 0);
+}
+END_TEST
+
+test_a_child_runs_and_its_end_is_told_once,
+    SUITE("proc", test_how_much_memory_a_process_has_is_known_or_0,
+	test_a_child_runs_and_its_end_is_told_once,
+	test_arguments_environment_directory_and_umask_are_those_given,
+	test_evil_that_we_inherited_is_not_handed_on,
+	test_a_child_leads_its_own_session,
+	test_a_child_has_the_limit_that_was_there_before_it_was_raised,
+	test_a_child_gets_exactly_the_descriptors_named,
+	test_descriptors_may_overlap_in_any_order,
+	test_what_is_not_given_is_null_or_closed,
+	test_a_program_that_cannot_be_executed_is_refused_with_the_reason,
+	test_starting_and_ending_leave_no_descriptors,
+	test_too_many_processes_are_a_failure_that_can_pass,
+	test_too_few_descriptors_are_a_failure_with_a_sentence,
+	test_many_ends_are_told_by_one_call,
+	test_who_is_told_of_the_end_may_free_its_owner,
+	test_a_signal_reaches_the_child_and_never_a_stranger,
+	test_a_group_is_reached_with_its_grandchildren,
+	test_a_forked_copy_has_forgotten_the_children_and_the_handlers,
+	test_a_copy_that_ends_is_reaped_quietly,
+	test_a_start_time_names_a_process,
+	test_a_zombie_and_a_stranger_are_not_alive,
+	test_a_process_may_have_any_name,
+	test_a_descriptor_of_a_child_can_be_had,
+	test_a_descriptor_that_is_not_there_cannot_be_had,
+	test_an_adopted_process_ends_with_the_status_that_is_told,
+	test_an_adopted_process_ends_also_when_nobody_tells_how,
+	test_an_adopted_process_is_reached_and_so_is_its_group,
+	test_only_a_pidfd_of_another_process_is_adopted,
+	test_a_process_is_adopted_by_its_number_if_it_holds_the_file);

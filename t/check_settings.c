@@ -473,9 +473,8 @@ END_TEST
 
 START_TEST(test_what_is_for_later_is_unknown_now)
 {
-	static const char *const later[] = { "max_requests", "lifetime",
-		"memory", "health", "hooks", "hook_timeout", "static", "mail",
-		"log_size", "log_keep" };
+	static const char *const later[] = { "health", "hooks", "hook_timeout",
+		"static", "mail", "log_size", "log_keep" };
 	char text[64];
 
 	begin();
