@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/pool.h"
 #include "lib/python.h"
+#include "lib/setbacks.h"
 #include "lib/stamp.h"
 #include "lib/wire.h"
 #include "lib/xalloc.h"
@@ -44,6 +45,7 @@ static void pool_wake(struct watch *, short, int64_t);
 static void pool_retry_due(struct timer *, int64_t);
 static void pool_said(struct worker *, const json_t *, int64_t);
 static void pool_changed(struct worker *, enum worker_state, int64_t);
+static void pool_recall(struct pool *);
 static void pool_ask_imported(const struct pool *, struct worker *);
 
 /* ------------------------------------------------------------- its life -- */
@@ -61,6 +63,7 @@ pool_new(struct pool_host *host, const struct app *app)
 	p->queue =
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = pool_wake };
 	p->retry.due = pool_retry_due;
+	pool_recall(p);
 	return p;
 }
 
@@ -258,6 +261,59 @@ pool_to_log(const struct pool *p, const char *text)
 	fd_close(&fd);
 }
 
+/* The next supervisor is not to try at once what we have found broken: it may
+ * have been that what the last one died of. */
+static void
+pool_keep(struct pool *p, int64_t now)
+{
+	struct setback s = { .failures = p->failures,
+		.at = now,
+		.until = p->retry_at,
+		.stamp = p->failed_stamp };
+	struct problem why;
+
+	if (strcmp(p->code, "cannot-start") != 0)
+		return;
+	snprintf(s.reference, sizeof s.reference, "%s", p->reference);
+	log_escape(s.advice, sizeof s.advice, p->advice, strlen(p->advice));
+	p->is_kept = 1;
+	if (setbacks_keep(p->host->account->run, p->app.name, &s, now, &why) ==
+	    -1)
+		log_warn("%s: %s", p->app.name, why.text);
+}
+
+/* As the last supervisor has left it. */
+static void
+pool_recall(struct pool *p)
+{
+	struct setback s;
+
+	if (!setbacks_recall(
+		p->host->account->run, p->app.name, clock_ms(), &s))
+		return;
+	p->is_kept = 1;
+	p->failures = s.failures;
+	p->retry_at = s.until;
+	p->failed_stamp = s.stamp;
+	p->state = POOL_FAILING;
+	p->advice = xstrdup(s.advice);
+	snprintf(p->code, sizeof p->code, "cannot-start");
+	snprintf(p->reference, sizeof p->reference, "%s", s.reference);
+}
+
+/* It can be started. */
+static void
+pool_recover(struct pool *p, int64_t now)
+{
+	struct problem why;
+
+	p->failures = 0;
+	if (p->is_kept && setbacks_keep(p->host->account->run, p->app.name,
+			      NULL, now, &why) == -1)
+		log_warn("%s: %s", p->app.name, why.text);
+	p->is_kept = 0;
+}
+
 /* The app cannot be started: says so to its owner once, and remembers what to
  * say to visitors. */
 static void
@@ -276,9 +332,11 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	p->advice = xstrdup(advice);
 	p->detail = detail != NULL ? xstrdup(detail) : NULL;
 	p->failures++;
+	p->failed_at = now;
 	wait = backoff_ms(p->failures, ready_ms, random);
 	p->retry_at = now + wait;
 	p->state = POOL_FAILING;
+	pool_keep(p, now);
 	line = xprintf("cannot start (reference %s): %s (tried %u times; the "
 		       "next request after %lld s or a change of its files "
 		       "tries again)",
@@ -724,9 +782,10 @@ pool_after_death(
 		return; /* it has said why, or was asked to go */
 	if (w->ready != 0 && (now - w->ready >= BACKOFF_READY_MS ||
 				 w->board.word[BOARD_REQUESTS] > 0)) {
-		p->failures = 0;
+		pool_recover(p, now);
 		return;
 	}
+	p->failed_at = now;
 	if (w->ready != 0 && p->failures++ == 0)
 		return; /* once may be the fault of its first request */
 	if (w->ready != 0) {
@@ -1210,11 +1269,18 @@ void
 pool_learn(struct pool *p, int64_t now)
 {
 	struct worker *w;
+	int is_well = 0;
 
-	for (w = p->workers; w != NULL; w = w->next)
-		if (w->state == WORKER_READY && !w->is_heard &&
-		    now - w->ready >= POOL_LEARN_MS)
+	for (w = p->workers; w != NULL; w = w->next) {
+		if (w->state != WORKER_READY)
+			continue;
+		if (!w->is_heard && now - w->ready >= POOL_LEARN_MS)
 			pool_ask_imported(p, w);
+		is_well |= now - w->ready >= BACKOFF_READY_MS &&
+			   w->ready > p->failed_at;
+	}
+	if (is_well && p->failures > 0)
+		pool_recover(p, now);
 }
 
 void
@@ -1270,7 +1336,7 @@ pool_let_go_on(struct pool *p)
 	log_info("%s: may be started again", p->app.name);
 	p->is_stopped = 0;
 	p->state = POOL_ASLEEP;
-	p->failures = 0;
+	pool_recover(p, clock_ms());
 	p->retry_at = 0;
 }
 

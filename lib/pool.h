@@ -98,6 +98,8 @@ struct pool {
 
 	/* why it cannot start */
 	unsigned failures;     /* in a row */
+	int is_kept;           /* so that the next supervisor knows, too */
+	int64_t failed_at;     /* the last time */
 	int64_t retry_at;      /* clock_ms(); 0: at once */
 	int64_t started_at;    /* when a worker was last started */
 	uint64_t failed_stamp; /* of its files, when it was started ... */
@@ -149,7 +151,7 @@ void pool_nudge(struct pool *);
 int64_t pool_shrink(struct pool *, int64_t now);
 
 /* Once a second: workers that have run for a moment are asked what they have
- * imported. */
+ * imported, and show that the app can be started. */
 void pool_learn(struct pool *, int64_t now);
 
 /* Once a second, too: replaces a worker that has come to a limit. */

@@ -38,6 +38,23 @@ START_TEST(test_jitter_adds_up_to_a_quarter)
 }
 END_TEST
 
+/* Fault 33: of a worker that dies as soon as it is ready the first death may be
+ * the fault of its first request, and does not count. */
+START_TEST(test_a_crash_loop_is_a_handful_of_starts_in_a_minute)
+{
+	int64_t now = 1;
+	int starts = 1;
+
+	for (unsigned n = 1; now < 60000; n++) {
+		starts++;
+		now += 1 + backoff_ms(n, 1, 0);
+	}
+	ck_assert_int_le(starts, 12);
+	ck_assert_int_ge(starts, 4);
+}
+END_TEST
+
 SUITE("backoff", test_no_failure_is_no_wait,
     test_what_had_been_ready_long_enough_starts_again_at_once,
-    test_the_wait_doubles_up_to_a_minute, test_jitter_adds_up_to_a_quarter);
+    test_the_wait_doubles_up_to_a_minute, test_jitter_adds_up_to_a_quarter,
+    test_a_crash_loop_is_a_handful_of_starts_in_a_minute);
