@@ -323,6 +323,8 @@ class Worker:
             if len(fds) == 2 and message.startswith(b'{"type":"lend"'):
                 self.lend(raw, fds)
                 continue
+            if len(fds) == 1 and message.startswith(b'{"type":"log"'):
+                self.change_log(raw, fds[0])
             for fd in fds:
                 close(fd)
             if message == b'{"type":"leave"}':
@@ -334,6 +336,20 @@ class Worker:
             if not message:
                 self.leaving = True
                 return
+
+    def change_log(self, message, log):
+        """Our log has been removed, and this is the new one. What the
+        application has put there itself stays."""
+        import json
+        told = json.loads(message.decode("utf-8"))
+        for fd in (1, 2):
+            try:
+                old = os.fstat(fd)
+                if (old.st_dev, old.st_ino) == (told["device"],
+                                                told["inode"]):
+                    os.dup2(log, fd)
+            except OSError:
+                pass  # the application has closed it
 
     # Sockets that we are lent: the accelerator accepts from them
 

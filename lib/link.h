@@ -29,6 +29,8 @@
  *                                    nothing
  *   environ  values {name: value}    before anything else, if it was announced
  *   tell                             what have you imported so far?
+ *   log      device, inode; one descriptor: that log has been removed, this
+ *            one takes its place as 1 and 2
  *   look                             receive once from the queue, nonblocking
  *   leave                            serve what is queued, then exit 0
  *   lend     number, mount, program, base, public, watch [[path, seconds,

@@ -51,6 +51,7 @@ struct pool *
 pool_new(struct pool_host *host, const struct app *app)
 {
 	struct pool *p = xcalloc(1, sizeof *p);
+	char *name, *path;
 
 	p->host = host;
 	app_init(&p->app);
@@ -60,6 +61,11 @@ pool_new(struct pool_host *host, const struct app *app)
 	p->queue =
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = pool_wake };
 	p->retry.due = pool_retry_due;
+	name = app_log_name(app->name);
+	path = xprintf("%s/%s", host->account->logs, name);
+	logfile_init(&p->log, path);
+	free(path);
+	free(name);
 	return p;
 }
 
@@ -92,6 +98,7 @@ pool_free(struct pool *p)
 	assert(p->workers == NULL);
 	pool_close_queue(p);
 	loop_cancel(p->host->loop, &p->retry);
+	logfile_release(&p->log);
 	app_release(&p->app);
 	app_settings_release(&p->settings);
 	free(p->entry);
@@ -230,31 +237,14 @@ pool_open(struct pool *p, int64_t now)
 
 /* --------------------------------------------------------- not starting -- */
 
-static int
-pool_log_fd(const struct pool *p, struct problem *why)
-{
-	char *name = app_log_name(p->app.name);
-	char *path = xprintf("%s/%s", p->host->account->logs, name);
-	int fd = open(path,
-	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-	    0600);
-
-	if (fd == -1)
-		problem_sys(why, "cannot open the app's log %s", path);
-	free(path);
-	free(name);
-	return fd;
-}
-
 static void
-pool_to_log(const struct pool *p, const char *text)
+pool_to_log(struct pool *p, const char *text)
 {
 	struct problem why;
-	int fd = pool_log_fd(p, &why);
+	int fd = logfile_open(&p->log, &why);
 
 	if (fd != -1)
 		log_to(fd, "%s", text);
-	fd_close(&fd);
 }
 
 /* The app cannot be started: says so to its owner once, and remembers what to
@@ -456,6 +446,8 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 	w->said = pool_said;
 	w->changed = pool_changed;
 	w->owner = p;
+	w->log_device = p->log.device;
+	w->log_inode = p->log.inode;
 	result = worker_start(w, &how, now, why);
 	if (result == 0) {
 		w->next = p->workers;
@@ -491,7 +483,7 @@ pool_try_start(
 	if (python_find(p->app.directory, &p->settings, p->host->account->home,
 		&python, why) == -1)
 		goto out;
-	log = pool_log_fd(p, why);
+	log = logfile_open(&p->log, why);
 	if (log == -1) {
 		*code = "resources";
 		goto out;
@@ -510,7 +502,6 @@ pool_try_start(
 	free(p->python);
 	p->python = python.path != NULL ? xstrdup(python.path) : NULL;
 out:
-	fd_close(&log);
 	python_release(&python);
 	return result;
 }
@@ -1011,6 +1002,24 @@ pool_learn(struct pool *p, int64_t now)
 		if (w->state == WORKER_READY && !w->is_heard &&
 		    now - w->ready >= POOL_LEARN_MS)
 			pool_ask_imported(p, w);
+}
+
+int64_t
+pool_look_at_log(struct pool *p, int64_t now)
+{
+	int64_t wait =
+	    logfile_look(&p->log, (int64_t)p->settings.log_size * 1024 * 1024,
+		p->settings.log_keep, now);
+	struct worker *w;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		if (p->log.fd != -1 && (w->log_device != p->log.device ||
+					   w->log_inode != p->log.inode))
+			(void)worker_give_log(
+			    w, p->log.fd, p->log.device, p->log.inode);
+	if (p->workers == NULL)
+		logfile_close(&p->log);
+	return wait;
 }
 
 void

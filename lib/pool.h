@@ -6,6 +6,7 @@
 
 #include "lib/account.h"
 #include "lib/app.h"
+#include "lib/logfile.h"
 #include "lib/loop.h"
 #include "lib/settings.h"
 #include "lib/worker.h"
@@ -72,6 +73,7 @@ struct pool {
 	struct pool_host *host;
 	struct app app;
 	struct app_settings settings;
+	struct logfile log;
 	int max; /* workers.max, or its default */
 	char generation[33];
 	int queue_send, queue_receive; /* -1 until somebody wants the queue */
@@ -128,6 +130,10 @@ int64_t pool_shrink(struct pool *, int64_t now);
 /* Once a second: workers that have run for a moment are asked what they have
  * imported. */
 void pool_learn(struct pool *, int64_t now);
+
+/* Once a second, and more often when it says so: keeps the app's log small.
+ * Gives the ms until then. */
+int64_t pool_look_at_log(struct pool *, int64_t now);
 
 /* All workers are to finish and leave; no new ones are started. */
 void pool_drain(struct pool *, int64_t now);

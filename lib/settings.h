@@ -45,6 +45,8 @@ struct app_settings {
 	char **env;        /* "NAME=value" for the process; NULL: none */
 	char **environ_; /* "NAME=value" for the WSGI dictionary ("environ") */
 	int debug;       /* 0: visitors see no details */
+	int log_size;    /* MiB, 10 */
+	int log_keep;    /* old ones, 3 */
 	int accept;      /* enum settings_accept */
 	int accel;       /* 1: workers may use the accelerator */
 };

@@ -24,6 +24,7 @@
 #include "lib/link.h"
 #include "lib/listen.h"
 #include "lib/log.h"
+#include "lib/logfile.h"
 #include "lib/loop.h"
 #include "lib/pool.h"
 #include "lib/proc.h"
@@ -67,6 +68,7 @@ struct supervisor {
 	struct timer tick;  /* once a second: lease, farewell, idle workers */
 	struct timer look;  /* while requests are in flight */
 	struct timer again; /* a directory that is away */
+	struct timer logs;  /* while one grows fast */
 	struct peer *peers;
 	size_t npeers;
 	struct parent *parents;
@@ -220,6 +222,37 @@ supervisor_without_forkservers(struct forkservers *all, int64_t now)
 		s->without_workers = now;
 }
 
+/* A retired one leaves that to its successor: two would copy at a time. */
+static void
+supervisor_look_at_logs(struct supervisor *s, int64_t now)
+{
+	const struct app_settings *ours = &s->account.settings.app;
+	int64_t wait = LOGFILE_SLOW_MS, one;
+	struct pool *p;
+
+	if (s->is_retired)
+		return;
+	if (logfile_rename(s->account.log,
+		(int64_t)ours->log_size * 1024 * 1024, ours->log_keep))
+		(void)log_open(s->account.log);
+	for (p = s->pools; p != NULL; p = p->next) {
+		one = pool_look_at_log(p, now);
+		if (one < wait)
+			wait = one;
+	}
+	if (wait < SUPERVISOR_TICK)
+		(void)loop_timer(s->loop, &s->logs, now + wait);
+}
+
+static void
+supervisor_logs_due(struct timer *t, int64_t now)
+{
+	supervisor_look_at_logs(
+	    (struct supervisor *)((char *)t -
+				  offsetof(struct supervisor, logs)),
+	    now);
+}
+
 static void
 supervisor_look_due(struct timer *t, int64_t now)
 {
@@ -233,6 +266,7 @@ supervisor_look_due(struct timer *t, int64_t now)
 		next = p->next;
 		more |= pool_look(p, now);
 	}
+	supervisor_look_at_logs(s, now);
 	if (more && s->look.place == 0)
 		(void)loop_timer(s->loop, &s->look, now + POOL_LOOK_MS);
 }
@@ -1110,6 +1144,7 @@ supervisor_tick_due(struct timer *t, int64_t now)
 		(void)pool_shrink(p, now);
 		pool_learn(p, now);
 	}
+	supervisor_look_at_logs(s, now);
 	supervisor_look_at_accepting(s, now);
 	supervisor_lend(s, now);
 	forkservers_tick(&s->forkservers, now);
@@ -1159,6 +1194,7 @@ supervisor_serve(struct supervisor *s)
 	s->tick.due = supervisor_tick_due;
 	s->look.due = supervisor_look_due;
 	s->again.due = supervisor_again_due;
+	s->logs.due = supervisor_logs_due;
 	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
 	loop_signal(s->loop, SIGINT, supervisor_asked, s);
 	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);

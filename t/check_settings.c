@@ -84,6 +84,8 @@ START_TEST(test_the_defaults_are_those_of_the_manual)
 	ck_assert_ptr_null(account.app.env);
 	ck_assert_ptr_null(account.app.environ_);
 	ck_assert_int_eq(account.app.debug, 0);
+	ck_assert_int_eq(account.app.log_size, 10);
+	ck_assert_int_eq(account.app.log_keep, 3);
 	ck_assert_int_eq(account.app.accel, 1);
 	ck_assert_int_eq(account.linger, 300);
 	ck_assert_int_eq(account.grace, 30);
@@ -474,8 +476,7 @@ END_TEST
 START_TEST(test_what_is_for_later_is_unknown_now)
 {
 	static const char *const later[] = { "max_requests", "lifetime",
-		"memory", "health", "hooks", "hook_timeout", "static", "mail",
-		"log_size", "log_keep" };
+		"memory", "health", "hooks", "hook_timeout", "static", "mail" };
 	char text[64];
 
 	begin();
