@@ -1,6 +1,7 @@
 """Logs: kept small, followed when they go, and never in the way of requests."""
 import os
 import re
+import resource
 import shutil
 import signal
 import time
@@ -184,6 +185,30 @@ def _():
         equal("\0" in m.log("blog"), False)
     finally:
         kill(child)
+
+
+@test("no room for a log: requests are served, and the lines are counted")
+def _():
+    m = account()
+    pid = int(m.text("/blog?line=before"))
+
+    def limit(size):
+        for p in [pid, m.supervisor()] + m.responders:
+            hard = resource.prlimit(p, resource.RLIMIT_FSIZE)[1]
+            resource.prlimit(p, resource.RLIMIT_FSIZE, (size, hard))
+    limit(1)
+    for _ in range(6):
+        equal(m.text("/blog?line=during"), str(pid))
+    m.app("another", WRITER)
+    m.get("/another")
+    limit(resource.RLIM_INFINITY)
+    equal(m.text("/blog?line=after"), str(pid))
+    within(10, lambda: "after" in m.log("blog"))
+    equal(re.search(r"^before\n\n?[^\n]*warning: 6 lines before this one could"
+                    r" not be written\nafter\n$", m.log("blog")) is None,
+          False, m.log("blog"))
+    within(10, lambda: m.get("/another").status == 200)
+    within(10, lambda: "could not be written" in m.log(), "mamayo's own")
 
 
 @test("while the supervisor is stuck an application logs as ever")
