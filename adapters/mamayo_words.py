@@ -87,6 +87,18 @@ def log(level, text):
     lost[0] += line.count("\n")
 
 
+def change_log(told, log):
+    """Our log has been removed, and this is the new one. What the application
+    has put in its place itself stays."""
+    for fd in (1, 2):
+        try:
+            old = os.fstat(fd)
+            if (old.st_dev, old.st_ino) == (told["device"], told["inode"]):
+                os.dup2(log, fd)
+        except OSError:
+            pass  # the application has closed it
+
+
 remarks = set()
 
 

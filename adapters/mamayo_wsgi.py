@@ -42,7 +42,7 @@ from time import monotonic
 
 from mamayo_answer import Answer, FileWrapper, VisitorGone, MSG_NOSIGNAL
 from mamayo_detect import Failed, find
-from mamayo_words import log, log_stream, trace
+from mamayo_words import change_log, log, log_stream, trace
 
 MSG_CMSG_CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0x40000000 if
                            sys.platform.startswith("linux") else 0)
@@ -324,7 +324,8 @@ class Worker:
                 self.lend(raw, fds)
                 continue
             if len(fds) == 1 and message.startswith(b'{"type":"log"'):
-                self.change_log(raw, fds[0])
+                import json
+                change_log(json.loads(raw.decode("utf-8")), fds[0])
             for fd in fds:
                 close(fd)
             if message == b'{"type":"leave"}':
@@ -336,20 +337,6 @@ class Worker:
             if not message:
                 self.leaving = True
                 return
-
-    def change_log(self, message, log):
-        """Our log has been removed, and this is the new one. What the
-        application has put there itself stays."""
-        import json
-        told = json.loads(message.decode("utf-8"))
-        for fd in (1, 2):
-            try:
-                old = os.fstat(fd)
-                if (old.st_dev, old.st_ino) == (told["device"],
-                                                told["inode"]):
-                    os.dup2(log, fd)
-            except OSError:
-                pass  # the application has closed it
 
     # Sockets that we are lent: the accelerator accepts from them
 

@@ -52,6 +52,7 @@
  *   fork     id, directory, umask, argv; four descriptors: log, control,
  *            queue, scoreboard
  *   learn    modules                 to be imported, and remembered
+ *   log      device, inode; one descriptor: as for a worker
  *   leave                            after its last worker
  *
  * responder -> supervisor (run/sock)

@@ -93,10 +93,17 @@ def _():
     m = account()
     m.text("/blog")
     path = m.path("logs", "mamayo.log")
+    within(20, lambda: [f for f in m.status()["forkservers"]
+                        if f["state"] == "ready"], "a fork server")
     with open(path, "a") as f:
         f.write("x" * MIB + "\n")
     within(10, lambda: size(path + ".1") > MIB, "an old log")
     within(10, lambda: size(path) < MIB)
+    other = m.path("logs", "mamayo.log")
+    within(10, lambda: all(
+        p.link("fd/2") == other for p in m.processes().values()
+        if b"mamayo_fork.serve" in p.read("cmdline")
+        and b"preload=framework" in p.read("cmdline")), "the fork server")
     kill(int(m.text("/blog")))
     within(10, lambda: re.search(r"supervisor\[.*ended", m.log()))
     pid = m.supervisor()
