@@ -247,6 +247,52 @@ pool_to_log(struct pool *p, const char *text)
 		log_to(fd, "%s", text);
 }
 
+/* Since when, for pool_look_at_failing(). */
+static void
+pool_note_failure(struct pool *p, int64_t now)
+{
+	if (p->failing_since == 0)
+		p->failing_since = p->same_since = now;
+	if (p->same_stamp != p->failed_stamp)
+		p->same_since = now;
+	p->same_stamp = p->failed_stamp;
+	p->is_told = 0;
+}
+
+static void
+pool_forgive(struct pool *p)
+{
+	p->failures = 0;
+	p->failing_since = 0;
+}
+
+void
+pool_look_at_failing(struct pool *p, int64_t now)
+{
+	char *subject, *text;
+
+	if (p->state != POOL_FAILING || p->is_told || p->failing_since == 0 ||
+	    now - p->same_since < POOL_LASTING_MS)
+		return;
+	if (now - p->failing_since < POOL_LASTING_MOST &&
+	    stamp(p->app.directory) != p->failed_stamp)
+		return; /* perhaps mended: the next request shows */
+	p->is_told = 1;
+	subject = xprintf("%s cannot be started", p->app.name);
+	text = xprintf(
+	    "The application \"%s\" cannot be started. This has lasted for "
+	    "%lld seconds, and was tried %u times. The reason of the last "
+	    "time:\n\n    %s\n\n"
+	    "Its visitors get a page with status 503 (reference %s). mamayo "
+	    "tries again with a request, now and then, and as soon as a file "
+	    "of the application has changed.\n",
+	    p->app.name, (long long)(now - p->failing_since) / 1000,
+	    p->failures, p->advice, p->reference);
+	p->host->incident(p->host, p, p->code, subject, text);
+	free(text);
+	free(subject);
+}
+
 /* The app cannot be started: says so to its owner once, and remembers what to
  * say to visitors. */
 static void
@@ -265,6 +311,7 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	p->advice = xstrdup(advice);
 	p->detail = detail != NULL ? xstrdup(detail) : NULL;
 	p->failures++;
+	pool_note_failure(p, now);
 	wait = backoff_ms(p->failures, ready_ms, random);
 	p->retry_at = now + wait;
 	p->state = POOL_FAILING;
@@ -632,10 +679,54 @@ pool_end_connection(struct worker *w)
 	fd_close(&w->connection);
 }
 
+/* A worker that was ready has ended unasked: one may, many may not. */
+static void
+pool_crashed(struct pool *p, const char *line, int64_t now)
+{
+	char *subject, *text;
+
+	memmove(p->crashed, p->crashed + 1,
+	    (POOL_CRASHES - 1) * sizeof p->crashed[0]);
+	p->crashed[POOL_CRASHES - 1] = now;
+	if (p->crashed[0] == 0 || now - p->crashed[0] >= POOL_CRASHES_MS)
+		return;
+	subject = xprintf("workers of %s crash", p->app.name);
+	text = xprintf(
+	    "%d worker processes of the application \"%s\" have ended within "
+	    "%lld seconds, without having been asked to. The last:\n\n"
+	    "    %s\n\n"
+	    "Visitors whose requests they were answering got an error (status "
+	    "502); mamayo has started others in their place.\n",
+	    POOL_CRASHES, p->app.name, (long long)(now - p->crashed[0]) / 1000,
+	    line);
+	p->host->incident(p->host, p, "crash", subject, text);
+	free(text);
+	free(subject);
+}
+
+/* A worker is ended because it was silent. */
+static void
+pool_was_stuck(struct pool *p, const char *line)
+{
+	char *subject = xprintf("a worker of %s was stuck", p->app.name);
+	char *text = xprintf(
+	    "A worker process of the application \"%s\" does not go on:\n\n"
+	    "    %s\n\n"
+	    "mamayo ends it, and starts another one when there are requests; "
+	    "a visitor who was waiting for it gets status 504. The "
+	    "application's log says in which line of which file it was.\n",
+	    p->app.name, line);
+
+	p->host->incident(p->host, p, "stuck", subject, text);
+	free(text);
+	free(subject);
+}
+
 /* The lines that say how a worker came to its end, and the page for whoever
  * was waiting for it. */
 static void
-pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
+pool_obituary(
+    struct pool *p, struct worker *w, enum worker_state was, int64_t now)
 {
 	const uint64_t *board = w->board.word;
 	char how[128], url[4 * SCOREBOARD_URL_MOST + 8];
@@ -667,6 +758,8 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 		line = xprintf("worker %ld ended: %s", (long)w->pid, how);
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
+	if (was == WORKER_READY)
+		pool_crashed(p, line, now);
 	free(line);
 }
 
@@ -696,7 +789,7 @@ pool_after_death(
 		return; /* it has said why, or was asked to go */
 	if (w->ready != 0 && (now - w->ready >= BACKOFF_READY_MS ||
 				 w->board.word[BOARD_REQUESTS] > 0)) {
-		p->failures = 0;
+		pool_forgive(p);
 		return;
 	}
 	if (w->ready != 0 && p->failures++ == 0)
@@ -814,7 +907,7 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 	if (was == WORKER_STARTING)
 		pool_hopeless(p, w, now);
 	if (w->state == WORKER_DEAD) {
-		pool_obituary(p, w, was);
+		pool_obituary(p, w, was, now);
 		pool_after_death(p, w, was, now);
 		pool_forget_worker(p, w);
 		/* its wake-up may have been owed to a request (EPOLLEXCLUSIVE)
@@ -847,6 +940,7 @@ pool_stuck(struct pool *p, struct worker *w, int64_t now)
 	    (long)w->pid, p->settings.timeout, url);
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
+	pool_was_stuck(p, line);
 	free(line);
 	w->stuck = w->board.word[BOARD_COUNTER];
 	if (w->board.word[BOARD_RESPONDER] == 0)
@@ -901,6 +995,7 @@ pool_deaf(struct pool *p, struct worker *w, int64_t now)
 	    (long)w->pid, p->settings.timeout);
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
+	pool_was_stuck(p, line);
 	worker_feed(w, WORKER_SILENT, now);
 }
 
@@ -1075,7 +1170,7 @@ pool_let_go_on(struct pool *p)
 	log_info("%s: may be started again", p->app.name);
 	p->is_stopped = 0;
 	p->state = POOL_ASLEEP;
-	p->failures = 0;
+	pool_forgive(p);
 	p->retry_at = 0;
 }
 

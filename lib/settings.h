@@ -53,8 +53,10 @@ struct app_settings {
 
 struct account_settings {
 	struct app_settings app; /* defaults for every app */
-	int linger; /* seconds the supervisor stays without workers, 300 */
-	int grace;  /* seconds it waits for a web server to come back, 30 */
+	int linger;     /* seconds the supervisor stays without workers, 300 */
+	int grace;      /* seconds it waits for a web server to come back, 30 */
+	char *mail;     /* an address; NULL: nobody wants to know */
+	char *sendmail; /* path; NULL: where it usually is */
 	int max_workers; /* of all apps together; 0: settings_total_default() */
 };
 

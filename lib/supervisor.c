@@ -26,6 +26,7 @@
 #include "lib/log.h"
 #include "lib/logfile.h"
 #include "lib/loop.h"
+#include "lib/mail.h"
 #include "lib/pool.h"
 #include "lib/proc.h"
 #include "lib/stopped.h"
@@ -61,6 +62,7 @@ struct parent {
 struct supervisor {
 	struct pool_host host; /* first: pools know us by its address */
 	struct forkservers forkservers;
+	struct mail mail;
 	struct loop *loop;
 	struct account account;
 	struct lease lease;
@@ -144,6 +146,14 @@ supervisor_verdict(struct pool_host *host, const struct board *board,
 				"ended", has_ended, "wrote",
 				(json_int_t)board->word[BOARD_WROTE]),
 			    NULL, 0);
+}
+
+static void
+supervisor_incident(struct pool_host *host, const struct pool *p,
+    const char *kind, const char *subject, const char *text)
+{
+	mail_incident(&((struct supervisor *)host)->mail, kind, p->app.name,
+	    subject, text);
 }
 
 static void
@@ -1143,6 +1153,8 @@ supervisor_tick_due(struct timer *t, int64_t now)
 		next = p->next;
 		(void)pool_shrink(p, now);
 		pool_learn(p, now);
+		if (s->account.settings.mail != NULL)
+			pool_look_at_failing(p, now);
 	}
 	supervisor_look_at_logs(s, now);
 	supervisor_look_at_accepting(s, now);
@@ -1151,7 +1163,8 @@ supervisor_tick_due(struct timer *t, int64_t now)
 	if (!s->is_leaving)
 		supervisor_consider_leaving(s, now);
 	s->is_over = s->is_leaving && supervisor_workers(s) == 0 &&
-		     forkservers_count(&s->forkservers) == 0;
+		     forkservers_count(&s->forkservers) == 0 &&
+		     !mail_is_busy(&s->mail);
 	(void)loop_timer(s->loop, &s->tick,
 	    now + (s->is_leaving ? POOL_LOOK_MS : SUPERVISOR_TICK));
 }
@@ -1180,9 +1193,11 @@ supervisor_serve(struct supervisor *s)
 	forkservers_init(&s->forkservers, s->loop, &s->account);
 	s->forkservers.empty = supervisor_without_forkservers;
 	s->host.forkservers = &s->forkservers;
+	mail_init(&s->mail, s->loop, &s->account);
 	s->host.may_grow = supervisor_may_grow;
 	s->host.claims = supervisor_claims;
 	s->host.verdict = supervisor_verdict;
+	s->host.incident = supervisor_incident;
 	s->host.changed = supervisor_changed;
 	s->host.lent = supervisor_lent;
 	s->host.places_changed = supervisor_places_changed;
