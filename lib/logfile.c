@@ -272,16 +272,16 @@ logfile_pace(struct logfile *f, off_t size, int64_t most, int64_t now)
 	return wait < LOGFILE_FAST_MS ? LOGFILE_FAST_MS : wait;
 }
 
-/* What was removed while it was open still takes room. */
+/* What was removed while it was open still takes room, and nobody reads it. */
 static void
-logfile_limit_gone(struct logfile *f, int64_t most)
+logfile_empty_gone(struct logfile *f)
 {
 	struct stat st;
 
 	if (f->gone != -1 && fstat(f->gone, &st) == 0 && st.st_nlink == 0 &&
-	    S_ISREG(st.st_mode) && st.st_size >= most &&
-	    ftruncate(f->gone, 0) == 0)
-		f->dropped += (uint64_t)st.st_size;
+	    S_ISREG(st.st_mode) && st.st_size > 0 &&
+	    ftruncate(f->gone, 0) == -1)
+		f->error = errno;
 }
 
 static void
@@ -312,7 +312,7 @@ logfile_look(struct logfile *f, int64_t most, int keep, int64_t now)
 		return logfile_copy(f, most);
 	if (f->fd != -1)
 		(void)logfile_open(f, &why); /* the next look tries again */
-	logfile_limit_gone(f, most);
+	logfile_empty_gone(f);
 	logfile_tell(f, now);
 	if (lstat(f->path, &st) == -1 || !S_ISREG(st.st_mode))
 		return LOGFILE_SLOW_MS;

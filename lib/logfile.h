@@ -27,8 +27,8 @@
  *
  * A file that its owner has removed or moved away is followed by a new one: its
  * device and inode change here, and the writers are to be given the new
- * descriptor. One that was removed is held and cut until they have it: it takes
- * room as long as it is open somewhere.
+ * descriptor. One that was removed takes room as long as it is open somewhere:
+ * it is held, and emptied, until nobody is left who was given it.
  *
  * Our own log is renamed: all who write to it look at its path once a second
  * (lib/log), so nothing is lost.

@@ -232,9 +232,10 @@ supervisor_without_forkservers(struct forkservers *all, int64_t now)
 		s->without_workers = now;
 }
 
-/* A retired one leaves that to its successor: two would copy at a time. */
+/* A retired one leaves that to its successor: two would copy at a time. What
+ * an app that is asleep has left behind may write, too. */
 static void
-supervisor_look_at_logs(struct supervisor *s, int64_t now)
+supervisor_look_at_logs(struct supervisor *s, int with_asleep, int64_t now)
 {
 	const struct app_settings *ours = &s->account.settings.app;
 	int64_t wait = LOGFILE_SLOW_MS, one;
@@ -246,6 +247,8 @@ supervisor_look_at_logs(struct supervisor *s, int64_t now)
 		(int64_t)ours->log_size * 1024 * 1024, ours->log_keep))
 		(void)log_open(s->account.log);
 	for (p = s->pools; p != NULL; p = p->next) {
+		if (p->workers == NULL && !with_asleep)
+			continue;
 		one = pool_look_at_log(p, now);
 		if (one < wait)
 			wait = one;
@@ -260,7 +263,7 @@ supervisor_logs_due(struct timer *t, int64_t now)
 	supervisor_look_at_logs(
 	    (struct supervisor *)((char *)t -
 				  offsetof(struct supervisor, logs)),
-	    now);
+	    1, now);
 }
 
 static void
@@ -276,7 +279,7 @@ supervisor_look_due(struct timer *t, int64_t now)
 		next = p->next;
 		more |= pool_look(p, now);
 	}
-	supervisor_look_at_logs(s, now);
+	supervisor_look_at_logs(s, 0, now);
 	if (more && s->look.place == 0)
 		(void)loop_timer(s->loop, &s->look, now + POOL_LOOK_MS);
 }
@@ -1156,7 +1159,7 @@ supervisor_tick_due(struct timer *t, int64_t now)
 		if (s->account.settings.mail != NULL)
 			pool_look_at_failing(p, now);
 	}
-	supervisor_look_at_logs(s, now);
+	supervisor_look_at_logs(s, 1, now);
 	supervisor_look_at_accepting(s, now);
 	supervisor_lend(s, now);
 	forkservers_tick(&s->forkservers, now);
