@@ -46,7 +46,7 @@ from signal import getsignal, NSIG
 
 import mamayo_wsgi
 from mamayo_answer import MSG_NOSIGNAL
-from mamayo_words import log_stream
+from mamayo_words import change_log, log_stream
 
 MODULES_MOST = 4000          # remembered
 MEMORY_MOST = 512 * 1024     # bytes of a file in run/preload
@@ -382,6 +382,8 @@ class ForkServer:
             self.leaving = True
         elif message["type"] == "learn" and self.memory is not None:
             self.learn(self.memory.names(message["modules"].split()))
+        elif message["type"] == "log" and len(fds) == 1:
+            change_log(message, fds[0])
         elif message["type"] == "fork":
             return self.fork(message, fds)
         for fd in fds:

@@ -33,14 +33,31 @@ ui-monospace, monospace; overflow: auto; white-space: pre-wrap }
 """
 
 
+lost = [0]  # lines that found no room, not told of yet
+
+
+def told_lost(fd):
+    """Is there room again for a word about what was lost?"""
+    count, lost[0] = lost[0], 0
+    try:
+        os.write(fd, ("\n" + line_of("warning", "%d lines before this one could"
+                                     " not be written" % count)).encode())
+    except OSError:
+        lost[0] = count
+    return not lost[0]
+
+
 class Log(io.FileIO):
     """Descriptor 1 or 2. A full disk costs lines, never requests."""
 
     def write(self, data):
         try:
-            return super().write(data)
+            if not lost[0] or told_lost(self.fileno()):
+                return super().write(data)
         except OSError:
-            return len(data)
+            pass
+        lost[0] += bytes(data).count(b"\n") or 1
+        return len(data)
 
 
 def log_stream(fd):
@@ -50,17 +67,36 @@ def log_stream(fd):
         encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
+def line_of(level, text):
+    now = time()
+    return "%s.%03d worker[%d] %s: %s\n" % (
+        strftime("%Y-%m-%d %H:%M:%S", localtime(now)), now % 1 * 1000,
+        os.getpid(), level, text)
+
+
 def log(level, text):
     """A line of ours in the application's log, as lib/log.h wants it; with a
     traceback more of them, in one write."""
-    now = time()
-    line = "%s.%03d worker[%d] %s: %s\n" % (
-        strftime("%Y-%m-%d %H:%M:%S", localtime(now)), now % 1 * 1000,
-        os.getpid(), level, text)
+    line = line_of(level, text)
     try:
-        os.write(2, line.encode("utf-8", "backslashreplace"))
+        if not lost[0] or told_lost(2):
+            os.write(2, line.encode("utf-8", "backslashreplace"))
+            return
     except OSError:
-        pass  # nowhere to say it
+        pass
+    lost[0] += line.count("\n")
+
+
+def change_log(told, log):
+    """Our log has been removed, and this is the new one. What the application
+    has put in its place itself stays."""
+    for fd in (1, 2):
+        try:
+            old = os.fstat(fd)
+            if (old.st_dev, old.st_ino) == (told["device"], told["inode"]):
+                os.dup2(log, fd)
+        except OSError:
+            pass  # the application has closed it
 
 
 remarks = set()

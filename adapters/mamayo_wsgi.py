@@ -42,7 +42,7 @@ from time import monotonic
 
 from mamayo_answer import Answer, FileWrapper, VisitorGone, MSG_NOSIGNAL
 from mamayo_detect import Failed, find
-from mamayo_words import log, log_stream, trace
+from mamayo_words import change_log, log, log_stream, trace
 
 MSG_CMSG_CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0x40000000 if
                            sys.platform.startswith("linux") else 0)
@@ -336,6 +336,9 @@ class Worker:
             if len(fds) == 2 and message.startswith(b'{"type":"lend"'):
                 self.lend(raw, fds)
                 continue
+            if len(fds) == 1 and message.startswith(b'{"type":"log"'):
+                import json
+                change_log(json.loads(raw.decode("utf-8")), fds[0])
             for fd in fds:
                 close(fd)
             if message == b'{"type":"leave"}':

@@ -6,46 +6,11 @@
 
 #include "fcgi/command.h"
 #include "lib/account.h"
-#include "lib/discover.h"
 #include "lib/fd.h"
 #include "lib/link.h"
-#include "lib/near.h"
 #include "lib/stopped.h"
 
 #define STOP_TRIES 2 /* a supervisor may be leaving when we come */
-
-/* Is it the name of an application, or of one that was stopped? Otherwise says
- * which are like it. 1 or 0; -1 with the reason. */
-static int
-stop_knows(const struct account *a, const char *name, struct problem *why)
-{
-	struct discovery found;
-	const char *one;
-	int is_known = 0, is_first = 1;
-
-	discovery_init(&found);
-	if (discover(a->apps, &found, why) == -1)
-		return -1;
-	for (size_t i = 0; i < found.napps; i++)
-		is_known |= strcmp(found.apps[i].name, name) == 0;
-	is_known |= stopped_is(a->root, name);
-	if (!is_known)
-		fprintf(stderr, "mamayo: there is no application \"%s\" in %s",
-		    name, a->apps);
-	for (size_t i = 0; i < found.napps && !is_known; i++) {
-		one = found.apps[i].name;
-		if (near_edits(name, one, strlen(one)) > NEAR_MOST &&
-		    strstr(one, name) == NULL && strstr(name, one) == NULL)
-			continue;
-		fprintf(stderr, "%s \"%s\"",
-		    is_first ? "; did you mean" : " or", one);
-		is_first = 0;
-	}
-	if (!is_known)
-		fprintf(stderr, "%s\n", is_first ? "" : "?");
-	discovery_release(&found);
-	return is_known;
-}
 
 /* Tells the supervisor, if one runs. 0, or -1 with the reason. */
 static int
@@ -86,7 +51,7 @@ stop_settle(const struct command *c, const struct account *a, const char *name)
 	int is_stop = c == &command_stop;
 	struct problem why;
 
-	switch (stop_knows(a, name, &why)) {
+	switch (command_knows(a, name, stopped_is(a->root, name), &why)) {
 	case 0:
 		return EXIT_UNHEALTHY;
 	case 1:

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "fcgi/command.h"
+#include "lib/discover.h"
 #include "lib/lease.h"
 #include "lib/link.h"
+#include "lib/near.h"
 
 #define COMMAND_WAIT 10000 /* ms for the supervisor's next word */
 
@@ -17,6 +19,7 @@ const char *command_program = "mamayo.fcgi";
 
 static const struct command *const commands[] = {
 	&command_listen,
+	&command_logs,
 	&command_settings,
 	&command_start,
 	&command_status,
@@ -77,6 +80,37 @@ command_tell(int fd, json_t *message)
 		return link_send(fd, message, NULL, 0);
 	json_decref(message);
 	return -1;
+}
+
+int
+command_knows(const struct account *a, const char *name, int is_known,
+    struct problem *why)
+{
+	struct discovery found;
+	const char *one;
+	int is_first = 1;
+
+	discovery_init(&found);
+	if (discover(a->apps, &found, why) == -1)
+		return -1;
+	for (size_t i = 0; i < found.napps; i++)
+		is_known |= strcmp(found.apps[i].name, name) == 0;
+	if (!is_known)
+		fprintf(stderr, "mamayo: there is no application \"%s\" in %s",
+		    name, a->apps);
+	for (size_t i = 0; i < found.napps && !is_known; i++) {
+		one = found.apps[i].name;
+		if (near_edits(name, one, strlen(one)) > NEAR_MOST &&
+		    strstr(one, name) == NULL && strstr(name, one) == NULL)
+			continue;
+		fprintf(stderr, "%s \"%s\"",
+		    is_first ? "; did you mean" : " or", one);
+		is_first = 0;
+	}
+	if (!is_known)
+		fprintf(stderr, "%s\n", is_first ? "" : "?");
+	discovery_release(&found);
+	return is_known;
 }
 
 json_t *

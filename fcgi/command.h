@@ -23,8 +23,8 @@ struct command {
 	int (*run)(const struct command *, int argc, char **argv);
 };
 
-extern const struct command command_listen, command_settings, command_start,
-    command_status, command_stop;
+extern const struct command command_listen, command_logs, command_settings,
+    command_start, command_status, command_stop;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */
@@ -36,6 +36,11 @@ int command_usage(const struct command *);
 /* Opens the account. Returns 0, or says why not and gives EXIT_REFUSED, with
  * nothing to release. */
 int command_account(struct account *, int only_looks);
+
+/* Is it the name of an application (or known otherwise)? If not, says so, and
+ * which names are like it. 1 or 0; -1 with the reason. */
+int command_knows(
+    const struct account *, const char *name, int is_known, struct problem *);
 
 /* A connection to the supervisor, or -1 if none runs. Returns 0, or -1 with
  * the reason why that is not known. */

@@ -787,7 +787,7 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		    "The server is short of memory at the moment.", 10, now);
 		return;
 	}
-	if (q->send == -1) {
+	if (q->send == -1 || (r->link.fd == -1 && !q->is_ready)) {
 		if (r->link.fd == -1)
 			responder_reach(r, now);
 		else if (!q->is_asked) {

@@ -38,7 +38,9 @@ struct forkserver {
 	char *app;               /* whose it is alone; NULL: shared */
 	char *directory, *entry; /* of that app */
 	char *python, **env;
-	int log;         /* of that app; -1: none */
+	int log;          /* of that app; -1: none */
+	dev_t log_device; /* what the process writes to */
+	ino_t log_inode;
 	uint64_t stamp;  /* of that app's files when it was started */
 	json_t *library; /* [[path, mtime]] as of its start */
 	char *to_learn;
@@ -590,6 +592,52 @@ forkserver_log(const struct forkserver *f)
 	    O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
+static void
+forkserver_note_log(struct forkserver *f, int log)
+{
+	struct stat st;
+
+	if (fstat(log, &st) == 0) {
+		f->log_device = st.st_dev;
+		f->log_inode = st.st_ino;
+	}
+}
+
+static char *
+forkserver_log_path(const struct forkserver *f)
+{
+	char *name, *path;
+
+	if (f->app == NULL)
+		return xstrdup(f->all->account->log);
+	name = app_log_name(f->app);
+	path = xprintf("%s/%s", f->all->account->logs, name);
+	free(name);
+	return path;
+}
+
+/* Its log has been renamed or removed, and there is another one. */
+static void
+forkserver_follow_log(struct forkserver *f)
+{
+	char *path = forkserver_log_path(f);
+	struct stat st;
+	int log = -1;
+
+	if (f->state == FORKSERVER_READY && lstat(path, &st) == 0 &&
+	    (st.st_dev != f->log_device || st.st_ino != f->log_inode))
+		log = open(path,
+		    O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (log != -1 && link_send(f->control.fd,
+			     json_pack("{s:s, s:I, s:I}", "type", "log",
+				 "device", (json_int_t)f->log_device, "inode",
+				 (json_int_t)f->log_inode),
+			     &log, 1) == 0)
+		forkserver_note_log(f, log);
+	fd_close(&log);
+	free(path);
+}
+
 static int
 forkserver_spawn(struct forkserver *f, const char *place, int log, int control,
     struct problem *why)
@@ -640,6 +688,7 @@ forkserver_try_start(struct forkserver *f, struct problem *why)
 			problem_sys(why, "cannot watch it");
 		else
 			result = forkserver_spawn(f, place, log, pair[1], why);
+		forkserver_note_log(f, log);
 		if (result == -1) {
 			loop_unwatch(f->all->loop, &f->control);
 			f->control.fd = -1;
@@ -1063,6 +1112,7 @@ forkservers_tick(struct forkservers *all, int64_t now)
 
 	for (f = all->list; f != NULL; f = next) {
 		next = f->next;
+		forkserver_follow_log(f);
 		if (f->state == FORKSERVER_READY && f->orders == NULL &&
 		    f->to_learn == NULL && now - f->used >= f->idle)
 			forkserver_feed(f, FORKSERVER_ASKED, now);

@@ -126,7 +126,8 @@ void forkserver_forget(struct fork_order *, int64_t now);
 void forkservers_learn(
     struct forkservers *, const char *key, const char *modules, int64_t now);
 
-/* Once a second: who has been idle for too long leaves. */
+/* Once a second: who has been idle for too long leaves, and who writes to a log
+ * that has been replaced is given the new one. */
 void forkservers_tick(struct forkservers *, int64_t now);
 /* All leave, or those of an app alone; after their last worker. */
 void forkservers_leave(struct forkservers *, const char *app, int64_t now);

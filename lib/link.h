@@ -32,6 +32,8 @@
  *                                    nothing
  *   environ  values {name: value}    before anything else, if it was announced
  *   tell                             what have you imported so far?
+ *   log      device, inode; one descriptor: that log has been removed, this
+ *            one takes its place as 1 and 2
  *   look                             receive once from the queue, nonblocking
  *   leave                            serve what is queued, then exit 0
  *   stay                             answers `attach`; or leave does
@@ -55,6 +57,7 @@
  *   fork     id, directory, umask, argv; four descriptors: log, control,
  *            queue, scoreboard
  *   learn    modules                 to be imported, and remembered
+ *   log      device, inode; one descriptor: as for a worker
  *   leave                            after its last worker
  *
  * responder -> supervisor (run/sock)

@@ -28,19 +28,29 @@ static struct {
 	int torn;           /* the file ends in a part of a line */
 } out = { .fd = STDERR_FILENO, .role = "mamayo" };
 
-/* Gives a descriptor, or -1. A pipe without a reader must not hold us up. */
-static int
-log_open_file(const char *path)
+/* A pipe without a reader must not hold us up. */
+int
+log_open_file(const char *path, int more)
 {
-	return open(path,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-	    0600);
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY |
+		    O_NONBLOCK | more;
+	int fd = open(path, flags, 0600);
+	const char *slash = strrchr(path, '/');
+	char *directory;
+
+	if (fd != -1 || errno != ENOENT || slash == NULL)
+		return fd;
+	directory = xstrndup(path, (size_t)(slash - path));
+	if (mkdir(directory, 0700) == 0 || errno == EEXIST)
+		fd = open(path, flags, 0600);
+	free(directory);
+	return fd;
 }
 
 int
 log_open(const char *path)
 {
-	int fd = log_open_file(path);
+	int fd = log_open_file(path, 0);
 	char *copy;
 
 	if (fd == -1)
@@ -86,7 +96,7 @@ log_follow(void)
 	if (fstat(out.fd, &here) == 0 && stat(out.path, &there) == 0 &&
 	    here.st_dev == there.st_dev && here.st_ino == there.st_ino)
 		return;
-	if ((fd = log_open_file(out.path)) == -1)
+	if ((fd = log_open_file(out.path, 0)) == -1)
 		return;
 	close(out.fd);
 	out.fd = fd;

@@ -11,13 +11,21 @@
  * write(2) (O_APPEND, so several processes share the file). Control bytes and
  * bytes that are not UTF-8 appear as \xNN, so nothing a client or an
  * application sent can forge a line. Writing never fails visibly: a full disk
- * loses the line and counts it.
+ * loses the line and counts it. Once a second a line looks whether the file is
+ * still the one at its path, and goes to that: it may have been removed, or
+ * renamed (lib/logfile).
  */
 #define LOG_LINE_MOST 4096
 
 /* Where lines go: before the first call, to standard error. The file is
  * created with mode 0600. Returns 0, or -1 with errno (and stays as it was). */
 int log_open(const char *path);
+/*
+ * Opens a file for lines, with more flags: appends, never waits, is made with
+ * mode 0600, and so is its directory (0700) if that has gone. A descriptor, or
+ * -1 with errno.
+ */
+int log_open_file(const char *path, int more);
 /* In a forked copy that has closed every descriptor: standard error again. */
 void log_forget(void);
 /* "responder", "supervisor": borrowed for ever. */

@@ -54,6 +54,7 @@ struct pool *
 pool_new(struct pool_host *host, const struct app *app)
 {
 	struct pool *p = xcalloc(1, sizeof *p);
+	char *name, *path;
 
 	p->host = host;
 	app_init(&p->app);
@@ -64,6 +65,11 @@ pool_new(struct pool_host *host, const struct app *app)
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = pool_wake };
 	p->retry.due = pool_retry_due;
 	pool_recall(p);
+	name = app_log_name(app->name);
+	path = xprintf("%s/%s", host->account->logs, name);
+	logfile_init(&p->log, path);
+	free(path);
+	free(name);
 	return p;
 }
 
@@ -96,6 +102,7 @@ pool_free(struct pool *p)
 	assert(p->workers == NULL);
 	pool_close_queue(p);
 	loop_cancel(p->host->loop, &p->retry);
+	logfile_release(&p->log);
 	app_release(&p->app);
 	app_settings_release(&p->settings);
 	free(p->entry);
@@ -234,31 +241,53 @@ pool_open(struct pool *p, int64_t now)
 
 /* --------------------------------------------------------- not starting -- */
 
-static int
-pool_log_fd(const struct pool *p, struct problem *why)
-{
-	char *name = app_log_name(p->app.name);
-	char *path = xprintf("%s/%s", p->host->account->logs, name);
-	int fd = open(path,
-	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-	    0600);
-
-	if (fd == -1)
-		problem_sys(why, "cannot open the app's log %s", path);
-	free(path);
-	free(name);
-	return fd;
-}
-
 static void
-pool_to_log(const struct pool *p, const char *text)
+pool_to_log(struct pool *p, const char *text)
 {
 	struct problem why;
-	int fd = pool_log_fd(p, &why);
+	int fd = logfile_open(&p->log, &why);
 
 	if (fd != -1)
 		log_to(fd, "%s", text);
-	fd_close(&fd);
+}
+
+/* Since when, for pool_look_at_failing(). */
+static void
+pool_note_failure(struct pool *p, int64_t now)
+{
+	if (p->failing_since == 0)
+		p->failing_since = p->same_since = now;
+	if (p->same_stamp != p->failed_stamp)
+		p->same_since = now;
+	p->same_stamp = p->failed_stamp;
+	p->is_told = 0;
+}
+
+void
+pool_look_at_failing(struct pool *p, int64_t now)
+{
+	char *subject, *text;
+
+	if (p->state != POOL_FAILING || p->is_told || p->failing_since == 0 ||
+	    now - p->same_since < POOL_LASTING_MS)
+		return;
+	if (now - p->failing_since < POOL_LASTING_MOST &&
+	    stamp(p->app.directory) != p->failed_stamp)
+		return; /* perhaps mended: the next request shows */
+	p->is_told = 1;
+	subject = xprintf("%s cannot be started", p->app.name);
+	text = xprintf(
+	    "The application \"%s\" cannot be started. This has lasted for "
+	    "%lld seconds, and was tried %u times. The reason of the last "
+	    "time:\n\n    %s\n\n"
+	    "Its visitors get a page with status 503 (reference %s). mamayo "
+	    "tries again with a request, now and then, and as soon as a file "
+	    "of the application has changed.\n",
+	    p->app.name, (long long)(now - p->failing_since) / 1000,
+	    p->failures, p->advice, p->reference);
+	p->host->incident(p->host, p, p->code, subject, text);
+	free(text);
+	free(subject);
 }
 
 /* The next supervisor is not to try at once what we have found broken: it may
@@ -296,6 +325,7 @@ pool_recall(struct pool *p)
 	p->retry_at = s.until;
 	p->failed_stamp = s.stamp;
 	p->state = POOL_FAILING;
+	pool_note_failure(p, clock_ms());
 	p->advice = xstrdup(s.advice);
 	snprintf(p->code, sizeof p->code, "cannot-start");
 	snprintf(p->reference, sizeof p->reference, "%s", s.reference);
@@ -308,6 +338,7 @@ pool_recover(struct pool *p, int64_t now)
 	struct problem why;
 
 	p->failures = 0;
+	p->failing_since = 0;
 	if (p->is_kept && setbacks_keep(p->host->account->run, p->app.name,
 			      NULL, now, &why) == -1)
 		log_warn("%s: %s", p->app.name, why.text);
@@ -333,6 +364,7 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	p->detail = detail != NULL ? xstrdup(detail) : NULL;
 	p->failures++;
 	p->failed_at = now;
+	pool_note_failure(p, now);
 	wait = backoff_ms(p->failures, ready_ms, random);
 	p->retry_at = now + wait;
 	p->state = POOL_FAILING;
@@ -470,6 +502,32 @@ pool_first_message(const struct pool *p)
 	return json_pack("{s:s, s:o}", "type", "environ", "values", values);
 }
 
+static struct worker *
+pool_new_worker(struct pool *p)
+{
+	struct worker *w = xcalloc(1, sizeof *w);
+	uint32_t random;
+
+	w->said = pool_said;
+	w->changed = pool_changed;
+	w->owner = p;
+	w->log_device = p->log.device;
+	w->log_inode = p->log.inode;
+	fd_random(&random, sizeof random);
+	recycle_init(&w->limits, p->settings.max_requests, p->settings.lifetime,
+	    p->settings.memory, random);
+	return w;
+}
+
+static void
+pool_add_worker(struct pool *p, struct worker *w, int64_t now)
+{
+	w->next = p->workers;
+	p->workers = w;
+	p->nworkers++;
+	p->started_at = now;
+}
+
 /* Everything is known: starts the process. */
 static int
 pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
@@ -511,25 +569,15 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		.from = from,
 		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
 		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
-	struct worker *w = xcalloc(1, sizeof *w);
-	uint32_t random;
+	struct worker *w = pool_new_worker(p);
 	int result;
 
 	free(p->preload);
 	p->preload = xstrdup(from != NULL ? forkserver_key(from) : "");
-	w->said = pool_said;
-	w->changed = pool_changed;
-	w->owner = p;
 	result = worker_start(w, &how, now, why);
-	fd_random(&random, sizeof random);
-	recycle_init(&w->limits, p->settings.max_requests, p->settings.lifetime,
-	    p->settings.memory, random);
-	if (result == 0) {
-		w->next = p->workers;
-		p->workers = w;
-		p->nworkers++;
-		p->started_at = now;
-	} else
+	if (result == 0)
+		pool_add_worker(p, w, now);
+	else
 		free(w);
 	json_decref(first);
 	free(entry);
@@ -560,7 +608,7 @@ pool_try_start(
 	if (python_find(p->app.directory, &p->settings, p->host->account->home,
 		&python, why) == -1)
 		goto out;
-	log = pool_log_fd(p, why);
+	log = logfile_open(&p->log, why);
 	if (log == -1) {
 		*code = "resources";
 		goto out;
@@ -579,7 +627,6 @@ pool_try_start(
 	free(p->python);
 	p->python = python.path != NULL ? xstrdup(python.path) : NULL;
 out:
-	fd_close(&log);
 	python_release(&python);
 	return result;
 }
@@ -717,10 +764,54 @@ pool_end_connection(struct worker *w)
 	fd_close(&w->connection);
 }
 
+/* A worker that was ready has ended unasked: one may, many may not. */
+static void
+pool_crashed(struct pool *p, const char *line, int64_t now)
+{
+	char *subject, *text;
+
+	memmove(p->crashed, p->crashed + 1,
+	    (POOL_CRASHES - 1) * sizeof p->crashed[0]);
+	p->crashed[POOL_CRASHES - 1] = now;
+	if (p->crashed[0] == 0 || now - p->crashed[0] >= POOL_CRASHES_MS)
+		return;
+	subject = xprintf("workers of %s crash", p->app.name);
+	text = xprintf(
+	    "%d worker processes of the application \"%s\" have ended within "
+	    "%lld seconds, without having been asked to. The last:\n\n"
+	    "    %s\n\n"
+	    "Visitors whose requests they were answering got an error (status "
+	    "502); mamayo has started others in their place.\n",
+	    POOL_CRASHES, p->app.name, (long long)(now - p->crashed[0]) / 1000,
+	    line);
+	p->host->incident(p->host, p, "crash", subject, text);
+	free(text);
+	free(subject);
+}
+
+/* A worker is ended because it was silent. */
+static void
+pool_was_stuck(struct pool *p, const char *line)
+{
+	char *subject = xprintf("a worker of %s was stuck", p->app.name);
+	char *text = xprintf(
+	    "A worker process of the application \"%s\" does not go on:\n\n"
+	    "    %s\n\n"
+	    "mamayo ends it, and starts another one when there are requests; "
+	    "a visitor who was waiting for it gets status 504. The "
+	    "application's log says in which line of which file it was.\n",
+	    p->app.name, line);
+
+	p->host->incident(p->host, p, "stuck", subject, text);
+	free(text);
+	free(subject);
+}
+
 /* The lines that say how a worker came to its end, and the page for whoever
  * was waiting for it. */
 static void
-pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
+pool_obituary(
+    struct pool *p, struct worker *w, enum worker_state was, int64_t now)
 {
 	const uint64_t *board = w->board.word;
 	char how[128], url[4 * SCOREBOARD_URL_MOST + 8];
@@ -751,6 +842,8 @@ pool_obituary(struct pool *p, struct worker *w, enum worker_state was)
 		line = xprintf("worker %ld ended: %s", (long)w->pid, how);
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
+	if (was == WORKER_READY)
+		pool_crashed(p, line, now);
 	free(line);
 }
 
@@ -1001,7 +1094,7 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 	if (was == WORKER_STARTING)
 		pool_hopeless(p, w, now);
 	if (w->state == WORKER_DEAD) {
-		pool_obituary(p, w, was);
+		pool_obituary(p, w, was, now);
 		pool_after_death(p, w, was, now);
 		pool_forget_worker(p, w);
 		/* its wake-up may have been owed to a request (EPOLLEXCLUSIVE)
@@ -1050,12 +1143,11 @@ pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
 		.boards_dir = p->host->boards_dir,
 		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
 		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
-	struct worker *w = xcalloc(1, sizeof *w);
 	struct problem why;
+	struct worker *w;
 
-	w->said = pool_said;
-	w->changed = pool_changed;
-	w->owner = p;
+	(void)logfile_open(&p->log, &why); /* which it writes to */
+	w = pool_new_worker(p);
 	if (worker_adopt(w, &how, page, pid, now, &why) == -1) {
 		log_warn("%s: a worker of the last supervisor is left alone: "
 			 "%s",
@@ -1063,10 +1155,7 @@ pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
 		free(w);
 		return;
 	}
-	w->next = p->workers;
-	p->workers = w;
-	p->nworkers++;
-	p->started_at = now;
+	pool_add_worker(p, w, now);
 	p->failed_stamp = stamp(p->app.directory);
 	pool_set_state(p);
 	pool_watch_queue(p);
@@ -1118,6 +1207,7 @@ pool_stuck(struct pool *p, struct worker *w, int64_t now)
 	    (long)w->pid, p->settings.timeout, url);
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
+	pool_was_stuck(p, line);
 	free(line);
 	w->stuck = w->board.word[BOARD_COUNTER];
 	if (w->board.word[BOARD_RESPONDER] == 0)
@@ -1172,6 +1262,7 @@ pool_deaf(struct pool *p, struct worker *w, int64_t now)
 	    (long)w->pid, p->settings.timeout);
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
+	pool_was_stuck(p, line);
 	worker_feed(w, WORKER_SILENT, now);
 }
 
@@ -1281,6 +1372,24 @@ pool_learn(struct pool *p, int64_t now)
 	}
 	if (is_well && p->failures > 0)
 		pool_recover(p, now);
+}
+
+int64_t
+pool_look_at_log(struct pool *p, int64_t now)
+{
+	int64_t wait =
+	    logfile_look(&p->log, (int64_t)p->settings.log_size * 1024 * 1024,
+		p->settings.log_keep, now);
+	struct worker *w;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		if (p->log.fd != -1 && (w->log_device != p->log.device ||
+					   w->log_inode != p->log.inode))
+			(void)worker_give_log(
+			    w, p->log.fd, p->log.device, p->log.inode);
+	if (p->workers == NULL)
+		logfile_close(&p->log);
+	return wait;
 }
 
 void

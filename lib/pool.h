@@ -6,6 +6,7 @@
 
 #include "lib/account.h"
 #include "lib/app.h"
+#include "lib/logfile.h"
 #include "lib/loop.h"
 #include "lib/settings.h"
 #include "lib/worker.h"
@@ -29,7 +30,16 @@
 #define POOL_GROW_LOOKS     2
 #define POOL_WAIT_LOOKS     10
 
-#define POOL_DIED_TEXT    "The application's process ended before it had answered."
+#define POOL_DIED_TEXT "The application's process ended before it had answered."
+/* What its owner is to be told of by mail (lib/mail): that it cannot be
+ * started, once that has lasted so long without a change of its files (half of
+ * an upload fails, too), or so long in all; workers that end unasked, when so
+ * many have within that time; each that was stuck. */
+#define POOL_LASTING_MS   30000
+#define POOL_LASTING_MOST 300000
+#define POOL_CRASHES      3
+#define POOL_CRASHES_MS   600000
+
 #define POOL_STOPPED_TEXT "The owner of this application has stopped it."
 #define POOL_RETRY_AFTER  10 /* s, where nobody knows better */
 
@@ -59,6 +69,9 @@ struct pool_host {
 	 * know, when that is decided and when the worker has ended. */
 	void (*verdict)(struct pool_host *, const struct board *, int has_ended,
 	    int status, const char *code, const char *text);
+	/* Its owner may want to know. The kind is a word of ours. */
+	void (*incident)(struct pool_host *, const struct pool *,
+	    const char *kind, const char *subject, const char *text);
 	/* A worker waits at sockets now; or it has given them back, because
 	 * there may be another app. */
 	void (*lent)(struct pool_host *, int64_t now);
@@ -73,6 +86,7 @@ struct pool {
 	struct pool_host *host;
 	struct app app;
 	struct app_settings settings;
+	struct logfile log;
 	int max; /* workers.max, or its default */
 	char generation[33];
 	int queue_send, queue_receive; /* -1 until somebody wants the queue */
@@ -88,11 +102,12 @@ struct pool {
 	int has_spoken;      /* of "memory", which is no limit here */
 	int is_draining; /* no new workers; free me when the last has gone */
 	int is_stopped;  /* by its owner: no queue and no new workers */
-	int64_t missing_since;      /* 0: its directory is there */
-	int waiting, stranded;      /* looks in a row */
-	uint64_t requests;          /* of workers that have gone */
-	uint64_t crashes;           /* workers that were not asked to go */
-	char *entry, *python, *why; /* as of the last start; may be NULL */
+	int64_t missing_since;         /* 0: its directory is there */
+	int waiting, stranded;         /* looks in a row */
+	uint64_t requests;             /* of workers that have gone */
+	uint64_t crashes;              /* workers that were not asked to go */
+	int64_t crashed[POOL_CRASHES]; /* when the last ones did; 0: never */
+	char *entry, *python, *why;    /* as of the last start; may be NULL */
 	char *pure;    /* why it runs without the accelerator; "" if with it */
 	char *preload; /* the key of its fork server, if it shares one */
 
@@ -104,6 +119,10 @@ struct pool {
 	int64_t started_at;    /* when a worker was last started */
 	uint64_t failed_stamp; /* of its files, when it was started ... */
 	int64_t stamped_at;    /* ... and when they were last looked at */
+	int64_t failing_since; /* clock_ms(); while failures is not 0 ... */
+	int64_t same_since;    /* ... with the same files */
+	uint64_t same_stamp;
+	int is_told; /* of this failure */
 	char reference[9];
 	char code[16]; /* X-Mamayo-Error */
 	char *advice, *detail;
@@ -156,6 +175,12 @@ void pool_learn(struct pool *, int64_t now);
 
 /* Once a second, too: replaces a worker that has come to a limit. */
 void pool_recycle(struct pool *, int64_t now);
+/* Once a second, and more often when it says so: keeps the app's log small.
+ * Gives the ms until then. */
+int64_t pool_look_at_log(struct pool *, int64_t now);
+
+/* Once a second: has it failed for so long that its owner is to know? */
+void pool_look_at_failing(struct pool *, int64_t now);
 
 /* All workers are to finish and leave; no new ones are started. */
 void pool_drain(struct pool *, int64_t now);

@@ -16,6 +16,7 @@
 #define LIFETIME_MOST (366 * 86400)
 #define MEMORY_MOST   (1024 * 1024)
 #define NAMES_MOST    1000 /* of one "env" or "environ" */
+#define ADDRESS_MOST  254
 #define MEBIBYTE      ((uint64_t)1024 * 1024)
 
 enum where { APP, ACCOUNT };
@@ -70,6 +71,33 @@ is_preload(const char *text)
 {
 	return strcmp(text, "framework") == 0 || strcmp(text, "none") == 0 ||
 	       strcmp(text, "app") == 0;
+}
+
+/* One address of the usual kind. It becomes an argument and a header: nothing
+ * that a mailer takes for an option, a program, a file or a list. */
+static int
+is_address(const char *text)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "abcdefghijklmnopqrstuvwxyz0123456789";
+	const char *at = strchr(text, '@'), *domain = at + 1;
+	char most[80];
+
+	if (at == NULL || strlen(text) > ADDRESS_MOST || *domain == '\0')
+		return 0;
+	snprintf(most, sizeof most, "%s._+-=~'&@", letters);
+	if (strspn(text, most) != strlen(text) ||
+	    strchr(letters, *text) == NULL)
+		return 0;
+	snprintf(most, sizeof most, "%s.-", letters);
+	return strspn(domain, most) == strlen(domain) &&
+	       strchr(letters, *domain) != NULL && strstr(domain, "..") == NULL;
+}
+
+static int
+is_path(const char *text)
+{
+	return *text == '/' && is_program(text);
 }
 
 /* What a request says of itself, no setting may say in its place. */
@@ -235,6 +263,21 @@ static const struct setting table[] = {
 	    .type = TRUTH,
 	    .meaning = "Show visitors why the application could not start, "
 		       "with its traceback." },
+	{ .key = "log_size",
+	    OF_APP(log_size),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = 1000,
+	    .fallback = 10,
+	    .unit = "MiB",
+	    .meaning = "How large a log may grow before another is begun." },
+	{ .key = "log_keep",
+	    OF_APP(log_keep),
+	    .type = NUMBER,
+	    .most = 100,
+	    .fallback = 3,
+	    .unit = "files",
+	    .meaning = "Old logs that are kept beside the new one." },
 	{ .key = "accept",
 	    OF_APP(accept),
 	    .type = TRUTH,
@@ -267,6 +310,22 @@ static const struct setting table[] = {
 		       "come back before it stops the workers and leaves, and "
 		       "workers for a supervisor when theirs has died; 0 does "
 		       "not wait." },
+	{ .key = "mail",
+	    OF_ACCOUNT(mail),
+	    .type = TEXT,
+	    .shown = "none",
+	    .accepts = is_address,
+	    .expected = "one mail address such as \"me@example.org\"",
+	    .meaning = "Who gets a message when an application cannot be "
+		       "started or its workers crash or are stuck." },
+	{ .key = "sendmail",
+	    OF_ACCOUNT(sendmail),
+	    .type = TEXT,
+	    .shown = "found",
+	    .accepts = is_path,
+	    .expected = "the absolute path of a program",
+	    .meaning = "The program that sends messages: /usr/sbin/sendmail, "
+		       "or /usr/lib/sendmail." },
 	{ .key = "max_workers",
 	    OF_ACCOUNT(max_workers),
 	    .type = NUMBER,
@@ -326,6 +385,8 @@ void
 account_settings_release(struct account_settings *account)
 {
 	app_settings_release(&account->app);
+	free(account->mail);
+	free(account->sendmail);
 	memset(account, 0, sizeof *account);
 }
 

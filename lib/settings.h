@@ -48,14 +48,18 @@ struct app_settings {
 	char **env;        /* "NAME=value" for the process; NULL: none */
 	char **environ_; /* "NAME=value" for the WSGI dictionary ("environ") */
 	int debug;       /* 0: visitors see no details */
+	int log_size;    /* MiB, 10 */
+	int log_keep;    /* old ones, 3 */
 	int accept;      /* enum settings_accept */
 	int accel;       /* 1: workers may use the accelerator */
 };
 
 struct account_settings {
 	struct app_settings app; /* defaults for every app */
-	int linger; /* seconds the supervisor stays without workers, 300 */
-	int grace;  /* seconds it waits for a web server to come back, 30 */
+	int linger;     /* seconds the supervisor stays without workers, 300 */
+	int grace;      /* seconds it waits for a web server to come back, 30 */
+	char *mail;     /* an address; NULL: nobody wants to know */
+	char *sendmail; /* path; NULL: where it usually is */
 	int max_workers; /* of all apps together; 0: settings_total_default() */
 };
 

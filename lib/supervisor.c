@@ -24,7 +24,9 @@
 #include "lib/link.h"
 #include "lib/listen.h"
 #include "lib/log.h"
+#include "lib/logfile.h"
 #include "lib/loop.h"
+#include "lib/mail.h"
 #include "lib/orphan.h"
 #include "lib/pool.h"
 #include "lib/proc.h"
@@ -63,6 +65,7 @@ struct parent {
 struct supervisor {
 	struct pool_host host; /* first: pools know us by its address */
 	struct forkservers forkservers;
+	struct mail mail;
 	struct loop *loop;
 	struct account account;
 	struct lease lease;
@@ -72,6 +75,7 @@ struct supervisor {
 	struct timer again;   /* a directory that is away */
 	struct timer settled; /* who comes after the last supervisor has come */
 	struct orphans orphans;
+	struct timer logs; /* while one grows fast */
 	struct peer *peers;
 	size_t npeers;
 	struct parent *parents;
@@ -147,6 +151,14 @@ supervisor_verdict(struct pool_host *host, const struct board *board,
 				"ended", has_ended, "wrote",
 				(json_int_t)board->word[BOARD_WROTE]),
 			    NULL, 0);
+}
+
+static void
+supervisor_incident(struct pool_host *host, const struct pool *p,
+    const char *kind, const char *subject, const char *text)
+{
+	mail_incident(&((struct supervisor *)host)->mail, kind, p->app.name,
+	    subject, text);
 }
 
 static void
@@ -226,6 +238,40 @@ supervisor_without_forkservers(struct forkservers *all, int64_t now)
 		s->without_workers = now;
 }
 
+/* A retired one leaves that to its successor: two would copy at a time. What
+ * an app that is asleep has left behind may write, too. */
+static void
+supervisor_look_at_logs(struct supervisor *s, int with_asleep, int64_t now)
+{
+	const struct app_settings *ours = &s->account.settings.app;
+	int64_t wait = LOGFILE_SLOW_MS, one;
+	struct pool *p;
+
+	if (s->is_retired)
+		return;
+	if (logfile_rename(s->account.log,
+		(int64_t)ours->log_size * 1024 * 1024, ours->log_keep))
+		(void)log_open(s->account.log);
+	for (p = s->pools; p != NULL; p = p->next) {
+		if (p->workers == NULL && !with_asleep)
+			continue;
+		one = pool_look_at_log(p, now);
+		if (one < wait)
+			wait = one;
+	}
+	if (wait < SUPERVISOR_TICK)
+		(void)loop_timer(s->loop, &s->logs, now + wait);
+}
+
+static void
+supervisor_logs_due(struct timer *t, int64_t now)
+{
+	supervisor_look_at_logs(
+	    (struct supervisor *)((char *)t -
+				  offsetof(struct supervisor, logs)),
+	    1, now);
+}
+
 static void
 supervisor_look_due(struct timer *t, int64_t now)
 {
@@ -239,6 +285,7 @@ supervisor_look_due(struct timer *t, int64_t now)
 		next = p->next;
 		more |= pool_look(p, now);
 	}
+	supervisor_look_at_logs(s, 0, now);
 	if (more && s->look.place == 0)
 		(void)loop_timer(s->loop, &s->look, now + POOL_LOOK_MS);
 }
@@ -1288,14 +1335,18 @@ supervisor_tick_due(struct timer *t, int64_t now)
 		(void)pool_shrink(p, now);
 		pool_learn(p, now);
 		pool_recycle(p, now);
+		if (s->account.settings.mail != NULL)
+			pool_look_at_failing(p, now);
 	}
+	supervisor_look_at_logs(s, 1, now);
 	supervisor_look_at_accepting(s, now);
 	supervisor_lend(s, now);
 	forkservers_tick(&s->forkservers, now);
 	if (!s->is_leaving)
 		supervisor_consider_leaving(s, now);
 	s->is_over = s->is_leaving && supervisor_workers(s) == 0 &&
-		     forkservers_count(&s->forkservers) == 0;
+		     forkservers_count(&s->forkservers) == 0 &&
+		     !mail_is_busy(&s->mail);
 	(void)loop_timer(s->loop, &s->tick,
 	    now + (s->is_leaving ? POOL_LOOK_MS : SUPERVISOR_TICK));
 }
@@ -1324,9 +1375,11 @@ supervisor_serve(struct supervisor *s)
 	forkservers_init(&s->forkservers, s->loop, &s->account);
 	s->forkservers.empty = supervisor_without_forkservers;
 	s->host.forkservers = &s->forkservers;
+	mail_init(&s->mail, s->loop, &s->account);
 	s->host.may_grow = supervisor_may_grow;
 	s->host.claims = supervisor_claims;
 	s->host.verdict = supervisor_verdict;
+	s->host.incident = supervisor_incident;
 	s->host.changed = supervisor_changed;
 	s->host.lent = supervisor_lent;
 	s->host.places_changed = supervisor_places_changed;
@@ -1341,6 +1394,7 @@ supervisor_serve(struct supervisor *s)
 	s->settled.due = supervisor_settled_due;
 	if (s->orphans.first != NULL)
 		(void)loop_timer(s->loop, &s->settled, now + ORPHANS_WAIT_MS);
+	s->logs.due = supervisor_logs_due;
 	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
 	loop_signal(s->loop, SIGINT, supervisor_asked, s);
 	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);

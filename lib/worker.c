@@ -120,6 +120,22 @@ worker_tell(struct worker *w, const char *type)
 		    w->control.fd, json_pack("{s:s}", "type", type), NULL, 0);
 }
 
+/* Before it has begun, other messages have their order. */
+int
+worker_give_log(struct worker *w, int log, dev_t device, ino_t inode)
+{
+	if (w->control.fd == -1 || w->plan != NULL ||
+	    link_send(w->control.fd,
+		json_pack("{s:s, s:I, s:I}", "type", "log", "device",
+		    (json_int_t)w->log_device, "inode",
+		    (json_int_t)w->log_inode),
+		&log, 1) == -1)
+		return -1;
+	w->log_device = device;
+	w->log_inode = inode;
+	return 0;
+}
+
 int
 worker_has_unread(const struct worker *w)
 {

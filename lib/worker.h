@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/forkserver.h"
 #include "lib/loop.h"
@@ -61,6 +62,8 @@ struct worker {
 	int has_sockets;       /* ... and has been lent some */
 	int connection;        /* taken from it because it is stuck; or -1 */
 	struct recycle limits; /* when another one is to take its place */
+	dev_t log_device;      /* the log that it writes to */
+	ino_t log_inode;
 	void (*said)(struct worker *, const json_t *, int64_t now);
 	void (*changed)(struct worker *, enum worker_state was, int64_t now);
 	void *owner;
@@ -96,6 +99,8 @@ int worker_is_claimed(const struct worker *);
 
 /* A message on the control socket; never waits. */
 void worker_tell(struct worker *, const char *type);
+/* Its log is another file now: gives it that. 0, or -1: ask again. */
+int worker_give_log(struct worker *, int log, dev_t, ino_t);
 /* Has it not yet read what it was told? 0 where the system cannot say. */
 int worker_has_unread(const struct worker *);
 

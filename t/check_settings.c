@@ -84,6 +84,8 @@ START_TEST(test_the_defaults_are_those_of_the_manual)
 	ck_assert_ptr_null(account.app.env);
 	ck_assert_ptr_null(account.app.environ_);
 	ck_assert_int_eq(account.app.debug, 0);
+	ck_assert_int_eq(account.app.log_size, 10);
+	ck_assert_int_eq(account.app.log_keep, 3);
 	ck_assert_int_eq(account.app.accel, 1);
 	ck_assert_int_eq(account.linger, 300);
 	ck_assert_int_eq(account.grace, 30);
@@ -471,10 +473,49 @@ START_TEST(test_an_unknown_key_is_an_error_that_names_the_nearest)
 }
 END_TEST
 
+START_TEST(test_a_mail_address_is_one_address)
+{
+	static const char *const good[] = { "me@example.org", "a@b",
+		"first.last+mamayo@sub-domain.example.org", "0@1.2" };
+	static const char *const bad[] = { "", "me", "@example.org", "me@",
+		"-me@example.org", "me@example.org, you@example.org",
+		"me@you@example.org", "me@example.org\\nBcc: you", "me @a",
+		"me@-a", "me@.a", "me@a..b", "|sh@example.org", "/x@a",
+		"\\u00e4@a", "a%b@c", "<me@a>", "me@a\\r" };
+	char text[512], local[300];
+
+	begin();
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		snprintf(text, sizeof text, "{\"mail\": \"%s\"}", good[i]);
+		ck_assert_msg(read_account(text) == 0, "%s", why.text);
+		ck_assert_str_eq(account.mail, good[i]);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(text, sizeof text, "{\"mail\": \"%s\"}", bad[i]);
+		ck_assert_msg(read_account(text) == -1, "%s", bad[i]);
+		ck_assert_ptr_nonnull(
+		    strstr(why.text, "\"mail\" must be one mail address"));
+	}
+	for (int n = 254; n <= 255; n++) {
+		memset(local, 'a', sizeof local);
+		strcpy(local + n - 2, "@b");
+		snprintf(text, sizeof text, "{\"mail\": \"%s\"}", local);
+		ck_assert_int_eq(read_account(text), n == 254 ? 0 : -1);
+	}
+	ck_assert_int_eq(read_account("{\"sendmail\": \"/a b\"}"), 0);
+	ck_assert_str_eq(account.sendmail, "/a b");
+	ck_assert_ptr_null(account.mail);
+	ck_assert_int_eq(read_account("{\"sendmail\": \"sendmail\"}"), -1);
+	WRONG("{\"mail\": \"me@example.org\"}",
+	    "app.json:1: \"mail\" may stand only in the account's file");
+	end();
+}
+END_TEST
+
 START_TEST(test_what_is_for_later_is_unknown_now)
 {
 	static const char *const later[] = { "health", "hooks", "hook_timeout",
-		"static", "mail", "log_size", "log_keep" };
+		"static" };
 	char text[64];
 
 	begin();
@@ -697,7 +738,7 @@ SUITE("settings", test_the_defaults_are_those_of_the_manual,
     test_no_setting_speaks_for_a_request, test_names_are_limited_in_number,
     test_the_line_is_that_of_the_key,
     test_an_unknown_key_is_an_error_that_names_the_nearest,
-    test_what_is_for_later_is_unknown_now,
+    test_a_mail_address_is_one_address, test_what_is_for_later_is_unknown_now,
     test_a_very_long_key_is_cut_in_the_sentence, test_a_key_twice_is_an_error,
     test_what_is_no_json_says_where, test_the_sentence_is_fit_for_a_log,
     test_deep_nesting_is_an_error_and_no_crash,
