@@ -12,6 +12,7 @@
 
 #include "fcgi/conn.h"
 #include "fcgi/exchange.h"
+#include "fcgi/guard.h"
 #include "fcgi/responder.h"
 #include "lib/clock.h"
 #include "lib/discover.h"
@@ -86,6 +87,7 @@ struct responder {
 	struct timer retry; /* full queues */
 
 	/* the supervisor */
+	struct guard guard;
 	struct watch link; /* fd -1: none */
 	struct watch born; /* ends when a candidate of ours is done; fd -1 */
 	struct timer reach;
@@ -138,6 +140,25 @@ responder_forget_candidate(struct responder *r)
 	fd_close(&r->born.fd);
 }
 
+/* There will be no supervisor for a while; why, if that has not been said.
+ * Everybody who waits for one is told. */
+static void
+responder_sorry(struct responder *r, const char *why, int64_t now)
+{
+	struct exchange *ex;
+
+	if (why != NULL)
+		log_error("no supervisor could be started: %s", why);
+	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
+		r->rules.walk = ex->next;
+		if (ex->state == EXCHANGE_WAITING && ex->queue == NULL)
+			exchange_fail(ex, 503, "resources",
+			    "The server cannot start applications at the "
+			    "moment. Its owner finds the reason in mamayo.log.",
+			    10, now);
+	}
+}
+
 static void
 responder_elect(struct responder *r, int64_t now)
 {
@@ -147,6 +168,8 @@ responder_elect(struct responder *r, int64_t now)
 	if (r->forked_at != 0 && now - r->forked_at < RESPONDER_FORK_EVERY)
 		return;
 	r->forked_at = now;
+	if (guard_gives_up(&r->guard, now))
+		return; /* those who wait are told when the timer is due */
 	responder_forget_candidate(r);
 	if (fd_pipe(pipe) == 0) { /* else the timer alone tries again */
 		c.told = pipe[1];
@@ -158,23 +181,6 @@ responder_elect(struct responder *r, int64_t now)
 		log_error("cannot start a supervisor: %s; trying again",
 		    strerror(errno));
 	fd_close(&c.told);
-}
-
-/* Our candidate cannot supervise, and said why: so does everybody who waits. */
-static void
-responder_sorry(struct responder *r, const char *why, int64_t now)
-{
-	struct exchange *ex;
-
-	log_error("no supervisor could be started: %s", why);
-	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
-		r->rules.walk = ex->next;
-		if (ex->state == EXCHANGE_WAITING && ex->queue == NULL)
-			exchange_fail(ex, 503, "resources",
-			    "The server cannot start applications at the "
-			    "moment. Its owner finds the reason in mamayo.log.",
-			    10, now);
-	}
 }
 
 /* It supervises, or another one does: either way somebody can be reached. */
@@ -382,6 +388,7 @@ responder_reach(struct responder *r, int64_t now)
 	if (fd != -1) {
 		r->link.fd = fd;
 		r->rules.link++;
+		guard_link(&r->guard, fd);
 		if (loop_watch(r->loop, &r->link) == 0) {
 			responder_hello(r);
 			responder_slow_down(r);
@@ -423,6 +430,8 @@ responder_reach_due(struct timer *t, int64_t now)
 	struct responder *r =
 	    (struct responder *)((char *)t - offsetof(struct responder, reach));
 
+	if (r->guard.has_given_up)
+		responder_sorry(r, NULL, now);
 	if (r->exchanges != NULL || responder_keeps(r, now))
 		responder_reach(r, now);
 }
@@ -749,13 +758,10 @@ responder_must_look(struct responder *r, int is_unknown, int64_t now)
 }
 
 static void
-responder_look(struct responder *r, int64_t now)
+responder_look(struct responder *r)
 {
 	r->has_routes = 0;
-	if (r->link.fd == -1)
-		responder_reach(r, now);
-	else
-		(void)responder_tell(r, json_pack("{s:s}", "type", "look"));
+	(void)responder_tell(r, json_pack("{s:s}", "type", "look"));
 }
 
 static void
@@ -836,9 +842,12 @@ responder_consider(struct responder *r, struct exchange *ex, int64_t now)
 		return;
 	route =
 	    routes_find(&r->routes, host, ex->url.path, ex->url.path_length);
-	if (!ex->has_looked && responder_must_look(r, route == NULL, now)) {
+	if (r->link.fd == -1 && route == NULL)
+		return; /* whoever comes knows more */
+	if (r->link.fd != -1 && !ex->has_looked &&
+	    responder_must_look(r, route == NULL, now)) {
 		ex->has_looked = 1;
-		responder_look(r, now);
+		responder_look(r);
 	} else if (route == NULL && r->routes.n == 0)
 		responder_welcome(ex, r->account->user, now);
 	else if (route == NULL)
@@ -1206,6 +1215,7 @@ responder_lost(struct responder *r, int64_t now)
 {
 	loop_unwatch(r->loop, &r->link);
 	fd_close(&r->link.fd);
+	guard_link(&r->guard, -1);
 	r->lost_at = now;
 	responder_alone(r, now); /* workers give the sockets back */
 	(void)responder_spool_lost(&r->conn_rules); /* run/ may be another */
@@ -1233,6 +1243,7 @@ responder_hear(struct responder *r, int64_t now)
 			responder_lost(r, now);
 			return;
 		}
+		guard_heard(&r->guard);
 		responder_take_message(r, message, fds, nfds, now);
 		json_decref(message);
 	}
@@ -1287,6 +1298,7 @@ responder_complete(struct conn *c, int64_t now)
 	if ((ex->next = r->exchanges) != NULL)
 		ex->next->place = &ex->next;
 	r->exchanges = ex;
+	guard_watch(&r->guard, now);
 	responder_begin(r, ex, now);
 }
 
@@ -1672,6 +1684,15 @@ responder_limits(struct responder *r)
 			: (size_t)(limit.rlim_cur - RESPONDER_FDS_SPARE) / 3;
 }
 
+/* Are there requests, for which a supervisor should be there? */
+static int
+responder_is_waiting(struct guard *g)
+{
+	return ((struct responder *)((char *)g -
+				     offsetof(struct responder, guard)))
+		   ->exchanges != NULL;
+}
+
 static void
 responder_init(struct responder *r, const struct responder_spec *spec)
 {
@@ -1698,6 +1719,8 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->leave.due = responder_leave_due;
 	r->leave_back.due = responder_leave_back_due;
 	r->sweep.due = responder_sweep_due;
+	guard_init(&r->guard, r->loop, r->account);
+	r->guard.is_needed = responder_is_waiting;
 	routes_init(&r->routes);
 	routes_init(&r->coming);
 	responder_limits(r);
@@ -1745,6 +1768,7 @@ responder_release(struct responder *r)
 	groups_free(&r->groups, &r->ngroups);
 	groups_free(&r->groups_coming, &r->ngroups_coming);
 	fates_release(&r->rules.fates);
+	guard_release(&r->guard);
 	loop_free(r->loop);
 }
 

@@ -163,6 +163,21 @@ lease_release(struct lease *l)
 	l->lock_path = l->sock_path = NULL;
 }
 
+pid_t
+lease_holder(const char *run_directory)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char *path = xprintf("%s/lock", run_directory);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	pid_t pid = 0;
+
+	if (fd != -1 && fcntl(fd, F_GETLK, &all) == 0 && all.l_type != F_UNLCK)
+		pid = all.l_pid;
+	fd_close(&fd);
+	free(path);
+	return pid;
+}
+
 int
 lease_connect(const char *run_directory)
 {

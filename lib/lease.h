@@ -38,6 +38,9 @@ int lease_holds(struct lease *);
  * finds neither or both. */
 void lease_release(struct lease *);
 
+/* The process that holds the lock; 0 if none does, or it cannot be told. */
+pid_t lease_holder(const char *run_directory);
+
 /* Connects to whoever supervises. Gives a descriptor, or -1 with errno
  * (ENOENT, ECONNREFUSED: nobody is there; EAGAIN: it is busy; EPERM: whoever
  * listens is another user). */

@@ -74,6 +74,7 @@
  *   socket   program, base           a socket that it has bound, to be lent to
  *            workers; two descriptors: it, and the end of the way back
  *   withdraw                         lends its sockets no more
+ *   ping                             are you there? Answered by pong
  * supervisor -> responder
  *   routes   first, last, apps [{host, mount, name}], groups [path]: the
  *            table, in as many messages as it needs

@@ -76,6 +76,12 @@ log_forget(void)
 	out.torn = 0;
 }
 
+int
+log_descriptor(void)
+{
+	return out.fd;
+}
+
 void
 log_role(const char *role)
 {

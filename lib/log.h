@@ -28,6 +28,8 @@ int log_open(const char *path);
 int log_open_file(const char *path, int more);
 /* In a forked copy that has closed every descriptor: standard error again. */
 void log_forget(void);
+/* For a signal handler, which may write(2) and nothing else. */
+int log_descriptor(void);
 /* "responder", "supervisor": borrowed for ever. */
 void log_role(const char *);
 

@@ -452,6 +452,13 @@ proc_kill(const struct proc *p, int signo)
 		kill(p->pid, signo);
 }
 
+void
+proc_signal(pid_t pid, int signo)
+{
+	if (pid > 1)
+		(void)kill(pid, signo);
+}
+
 /* While its leader is there, a group's number is nobody else's. */
 static int
 proc_is_there(const struct proc *p)

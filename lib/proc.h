@@ -80,6 +80,8 @@ pid_t proc_fork(int (*run)(void *), void *arg);
 
 /* To the process; nothing if it is not running. */
 void proc_kill(const struct proc *, int signo);
+/* To a process that is none of ours: whose number has just been told. */
+void proc_signal(pid_t, int signo);
 /* To its process group, which it leads. */
 void proc_kill_group(const struct proc *, int signo);
 

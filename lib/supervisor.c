@@ -32,6 +32,8 @@
 #include "lib/proc.h"
 #include "lib/stopped.h"
 #include "lib/supervisor.h"
+#include "lib/testpoint.h"
+#include "lib/trace.h"
 #include "lib/xalloc.h"
 
 #define SUPERVISOR_ROUTES   24000 /* bytes of routes: then another message */
@@ -1091,6 +1093,9 @@ peer_take(struct peer *peer, json_t *message, int64_t now)
 		supervisor_lend(s, now); /* what others have lent */
 	} else if (peer->role == PEER_RESPONDER && strcmp(type, "taken") == 0)
 		peer_take_taken(peer, message);
+	else if (peer->role == PEER_RESPONDER && strcmp(type, "ping") == 0)
+		(void)link_send(peer->watch.fd,
+		    json_pack("{s:s}", "type", "pong"), NULL, 0);
 	else if (peer->role == PEER_COMMAND && strcmp(type, "status") == 0)
 		peer_send_status(peer, now);
 	else if (peer->role == PEER_COMMAND &&
@@ -1329,6 +1334,7 @@ supervisor_tick_due(struct timer *t, int64_t now)
 		supervisor_retire(s,
 		    "the lock file has been removed; another one takes over",
 		    now);
+	TESTPOINT("supervisor:tick");
 	supervisor_heal(s);
 	for (p = s->pools; p != NULL; p = next) {
 		next = p->next;
@@ -1395,6 +1401,7 @@ supervisor_serve(struct supervisor *s)
 	if (s->orphans.first != NULL)
 		(void)loop_timer(s->loop, &s->settled, now + ORPHANS_WAIT_MS);
 	s->logs.due = supervisor_logs_due;
+	trace_on_abort();
 	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
 	loop_signal(s->loop, SIGINT, supervisor_asked, s);
 	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);
