@@ -486,7 +486,7 @@ class Worker:
         try:
             self.asleep = True
             events = self.waits.poll(
-                SEEK_MS / self.unit if self.seeking else None)
+                SEEK_MS / self.unit if self.seeking else -1)
             self.asleep = False
         except Woken:
             pass

@@ -325,7 +325,8 @@ def _():
         m.has("started signals")
         got = odd("[os.kill(os.getppid(), s) for s in range(1, 32) if s not in"
                   " (9, 19)]")
-        assert got.status in (200, 502, 503), got
+        # 500: it had no parent any more that it may send one to
+        assert got.status in (200, 500, 502, 503), got
         m.served()
         m.open_gate("signals")
         equal(c.answer().body, b"signals")
