@@ -321,10 +321,12 @@ def _():
     equal(os.stat("/proc/" + b).st_uid, OTHER)
     for m in (mine, other):
         equal(len(m.status()["responders"]), 1)
-    os.kill(mine.supervisor(), signal.SIGKILL)
+    old = mine.supervisor()
+    os.kill(old, signal.SIGKILL)
     equal(other.text("/blog/pid"), b)
     assert alive(int(b))
     equal(mine.get("/blog/unread").status, 200)
+    within(10, lambda: mine.lock_holder() not in (0, old), "another one")
 
 
 run()
