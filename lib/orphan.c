@@ -59,6 +59,12 @@ page_read(struct orphan *o, int boards_dir)
 	return is_there && (!o->is_dead || o->board.word[BOARD_COUNTER] != 0);
 }
 
+int
+orphan_has_lost(struct orphan *o, int boards_dir)
+{
+	return page_read(o, boards_dir) && o->is_dead;
+}
+
 void
 orphans_read(struct orphans *all, int boards_dir, int64_t now)
 {

@@ -41,6 +41,8 @@ void orphans_release(struct orphans *);
 
 /* Takes one of that generation that lives out of them, to be freed; or NULL. */
 struct orphan *orphans_take(struct orphans *, const char *generation);
+/* Has it ended meanwhile with a request in its hands? Reads its page again. */
+int orphan_has_lost(struct orphan *, int boards_dir);
 /* Is that process one of them? */
 int orphans_have(const struct orphans *, pid_t);
 /* Lives one whose queue may still be offered? */

@@ -1136,7 +1136,7 @@ pool_adopt(struct pool *p, const char *generation, int fds[2], int64_t now)
 	return 1;
 }
 
-void
+int
 pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
 {
 	const struct worker_how how = { .loop = p->host->loop,
@@ -1153,12 +1153,14 @@ pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
 			 "%s",
 		    p->app.name, why.text);
 		free(w);
-		return;
+		p->crashes++;
+		return -1;
 	}
 	pool_add_worker(p, w, now);
 	p->failed_stamp = stamp(p->app.directory);
 	pool_set_state(p);
 	pool_watch_queue(p);
+	return 0;
 }
 
 void

@@ -146,8 +146,9 @@ int pool_adopt(struct pool *, const char *generation, int fds[2], int64_t now);
 /* How many requests its workers had answered, and how many of these had died,
  * before: as the responder has heard it last. */
 void pool_remember(struct pool *, json_int_t requests, json_int_t crashes);
-/* A worker of that generation: page is its scoreboard's name. */
-void pool_adopt_worker(struct pool *, const char *page, pid_t, int64_t now);
+/* A worker of that generation: page is its scoreboard's name. -1: it has ended
+ * meanwhile, or is none. */
+int pool_adopt_worker(struct pool *, const char *page, pid_t, int64_t now);
 /* Is that process one of its workers? Then pool_attach() may be told that it
  * has come without a supervisor, with a message and its socket, which is
  * taken. */

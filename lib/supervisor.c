@@ -912,7 +912,10 @@ supervisor_adopt_workers(struct supervisor *s, struct pool *p, int64_t now)
 	struct peer *peer, *next;
 
 	while ((o = orphans_take(&s->orphans, p->generation)) != NULL) {
-		pool_adopt_worker(p, o->page, o->pid, now);
+		if (pool_adopt_worker(p, o->page, o->pid, now) == -1 &&
+		    orphan_has_lost(o, s->host.boards_dir))
+			supervisor_verdict(&s->host, &o->board, 1, 502, "died",
+			    POOL_DIED_TEXT);
 		free(o);
 	}
 	for (peer = s->peers; peer != NULL; peer = next) {

@@ -89,8 +89,32 @@ START_TEST(test_who_lives_is_taken_by_generation_once)
 	free(o);
 	ck_assert_ptr_null(orphans_take(&all, ONE));
 	ck_assert_int_eq(orphans_have(&all, living), 1); /* as OTHER */
-	free(orphans_take(&all, OTHER));
+	o = orphans_take(&all, OTHER);
 	ck_assert_int_eq(orphans_have(&all, living), 0);
+	ck_assert_int_eq(orphan_has_lost(o, boards), 0);
+	free(o);
+	leave();
+}
+END_TEST
+
+START_TEST(test_who_dies_later_has_lost_what_is_on_its_page)
+{
+	struct orphan *o;
+
+	enter();
+	page(ONE, living, 77);
+	page(OTHER, living, 0);
+	orphans_read(&all, boards, 1000);
+	o = orphans_take(&all, ONE);
+	ck_assert_int_eq(orphan_has_lost(o, boards), 0);
+	kill(living, SIGKILL);
+	waitpid(living, NULL, 0);
+	ck_assert_int_eq(orphan_has_lost(o, boards), 1);
+	ck_assert_uint_eq(o->board.word[BOARD_COUNTER], 77);
+	free(o);
+	o = orphans_take(&all, OTHER);
+	ck_assert_int_eq(orphan_has_lost(o, boards), 0); /* it had none */
+	free(o);
 	leave();
 }
 END_TEST
@@ -152,6 +176,7 @@ END_TEST
 
 SUITE("orphan", test_a_generation_is_32_hexadecimal_digits,
     test_who_lives_is_taken_by_generation_once,
+    test_who_dies_later_has_lost_what_is_on_its_page,
     test_of_the_dead_only_those_with_a_request_count,
     test_whatever_else_lies_there_is_nothing,
     test_they_are_waited_for_as_long_as_it_says);
