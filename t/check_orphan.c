@@ -51,10 +51,18 @@ enter(void)
 }
 
 static void
-leave(void)
+end_living(void)
 {
 	kill(living, SIGKILL);
 	waitpid(living, NULL, 0);
+	living = 0;
+}
+
+static void
+leave(void)
+{
+	if (living > 0)
+		end_living();
 	orphans_release(&all);
 	close(boards);
 	scene_leave();
@@ -107,8 +115,7 @@ START_TEST(test_who_dies_later_has_lost_what_is_on_its_page)
 	orphans_read(&all, boards, 1000);
 	o = orphans_take(&all, ONE);
 	ck_assert_int_eq(orphan_has_lost(o, boards), 0);
-	kill(living, SIGKILL);
-	waitpid(living, NULL, 0);
+	end_living();
 	ck_assert_int_eq(orphan_has_lost(o, boards), 1);
 	ck_assert_uint_eq(o->board.word[BOARD_COUNTER], 77);
 	free(o);
