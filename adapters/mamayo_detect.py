@@ -41,16 +41,19 @@ class Failed(Exception):
         self.kind = kind
         self.text = text
         self.detail = detail
+        self.files = []  # whose change may help
 
 
 def find(entry=None):
     """Gives the callable, its name "module:callable", and the reason."""
     try:
         return by_entry(entry) if entry else search()
-    except Failed:
+    except Failed as error:
+        error.files = list(MODULES + SCRIPTS) + involved(error)
         raise
     except BaseException as error:
         failed = explain(error)
+        failed.files = involved(error)
     raise failed
 
 
@@ -299,6 +302,26 @@ def explain(error):
         text = "%s: %s" % (where(error), text)
     detail = trace(error).encode("utf-8", "replace")[-DETAIL_MOST:]
     return Failed(kind, visible(text), detail.decode("utf-8", "ignore"))
+
+
+def involved(error):
+    """Files that it is about: those that it came through, one that Python
+    could not read, and where a module would lie that is missing."""
+    found, chain = [], []
+    while error is not None and error not in chain:
+        chain.append(error)
+        tb = error.__traceback__
+        while tb is not None:
+            found.append(tb.tb_frame.f_code.co_filename)
+            tb = tb.tb_next
+        if isinstance(error, SyntaxError):
+            found.append(error.filename or "")
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            for place in sys.path:
+                path = os.path.join(place, *error.name.split("."))
+                found += [path + ".py", path]
+        error = error.__cause__ or error.__context__
+    return found
 
 
 def one_line(error):

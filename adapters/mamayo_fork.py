@@ -272,10 +272,13 @@ class ForkServer:
 
     def prepare_application(self):
         """The application itself, once."""
-        before = descriptors()
+        before, known = descriptors(), set(sys.modules)
         found = failed = None
         try:
             found = mamayo_wsgi.find(self.options.get("entry"))
+            mamayo_wsgi.made_of = mamayo_wsgi.own_files(
+                [name for name in sys.modules if name not in known],
+                os.getcwd())
         except mamayo_wsgi.Failed as why:
             failed = why
             self.leaving = True  # the next start is to try it anew

@@ -41,7 +41,7 @@ from struct import Struct, unpack
 from time import monotonic
 
 from mamayo_answer import Answer, FileWrapper, VisitorGone, MSG_NOSIGNAL
-from mamayo_detect import Failed, find
+from mamayo_detect import Failed, find, involved
 from mamayo_words import change_log, log, log_stream, trace
 
 MSG_CMSG_CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0x40000000 if
@@ -83,9 +83,12 @@ BOARD_NOTHING, BOARD_PARTS, BOARD_RECORDS, BOARD_ALL = range(4)
 
 LINK_MESSAGE_MOST = 65536
 IMPORTED_MOST = 49152  # characters of module names that we report
+FILES_MOST = 16384     # and of files of the application's own
+BLAMED_MOST = 100      # files of exceptions that are remembered
 
 is_forked = False  # by mamayo_fork, which has done a part of main()
 places = ()        # library(), from there
+made_of = []       # files of the application, which was imported there
 
 
 class Woken(Exception):
@@ -233,6 +236,9 @@ class Worker:
         self.streams = (sys.stderr, sys.stdout)
         self.path = list(sys.path)
         self.newest = next(newest_modules())  # that is of no interest
+        self.directory = os.getcwd()
+        self.files = set()     # of the application, as the supervisor knows
+        self.blamed = []       # where exceptions have come from
         self.constants = {
             "wsgi.version": (1, 0),
             "wsgi.errors": sys.stderr,
@@ -253,7 +259,8 @@ class Worker:
             log("error", "the application cannot start: %s%s" % (
                 failed.text, failed.detail and "\n" + failed.detail))
             self.say(type="failed", kind=failed.kind, text=failed.text,
-                     detail=failed.detail)
+                     detail=failed.detail, files=self.new_files(
+                         self.new_modules(), failed.files))
             sys.exit(3)
         # Only now: SIGTERM can end a start, and what the application did to
         # these signals while it was imported is undone.
@@ -263,19 +270,50 @@ class Worker:
             signal(number, self.on_nothing)
         self.greeting = {"entry": found, "why": why, "pure": self.pure,
                          "python": sys.executable or ""}
-        self.say(type="ready", **self.greeting)
+        self.say(type="ready", files=self.new_files(
+            self.new_modules(), made_of), **self.greeting)
 
-    def tell_imported(self):
-        """Modules of the interpreter's own that the application has needed:
-        the next start may find them there (mamayo_fork). Those that have been
+    def new_modules(self):
+        """Names, the one that was imported last first. Those that have been
         there before are not even looked at, for that would take memory."""
-        names, found = [], []
+        names = []
         for name in newest_modules():
             if name == self.newest:
                 break
             names.append(name)
+        return names
+
+    def new_files(self, names, more=()):
+        """Files of the application's own, of these modules and of those named
+        besides, that we have not told: their change makes a new generation.
+        With ":" between them."""
+        text, here = [], self.directory + os.sep
+        left = FILES_MOST
+        for path in own_files(names, self.directory) + [
+                os.path.join(here, p) for p in more]:
+            path = os.path.normpath(path)
+            name = path[len(here):]
+            if (path.startswith(here) and name not in self.files
+                    and ":" not in name and len(name) < left):
+                self.files.add(name)
+                text.append(name)
+                left -= len(name) + 1
+        return ":".join(text)
+
+    def known_files(self):
+        """All that we have told, for another supervisor."""
+        text = ":".join(self.files)
+        return (text if len(text) <= FILES_MOST
+                else text[:FILES_MOST].rpartition(":")[0])
+
+    def tell_imported(self):
+        """Modules of the interpreter's own that the application has needed:
+        the next start may find them there (mamayo_fork)."""
+        found, names = [], self.new_modules()
         self.newest = names[0] if names else self.newest
         below = places or library(self.path)
+        files = self.new_files(names, self.blamed)
+        self.blamed = []
         for name in reversed(names):
             try:
                 spec = sys.modules[name].__spec__
@@ -286,8 +324,8 @@ class Worker:
         text = " ".join(found)
         if len(text) > IMPORTED_MOST:
             text = text[:IMPORTED_MOST].rpartition(" ")[0]
-        if text:
-            self.say(type="imported", modules=text)
+        if text or files:
+            self.say(type="imported", modules=text, files=files)
 
     # The supervisor
 
@@ -386,7 +424,8 @@ class Worker:
             self.accelerator.seek(False)
         elif self.watching:
             self.waits.register(CONTROL, POLLIN)
-        self.say(type="attach", protocol=str(LINK_PROTOCOL), **self.greeting)
+        self.say(type="attach", protocol=str(LINK_PROTOCOL),
+                 files=self.known_files(), **self.greeting)
         return True
 
     # Sockets that we are lent: the accelerator accepts from them
@@ -629,6 +668,8 @@ class Worker:
         """One traceback in the log for one error."""
         reference = "%08x" % int.from_bytes(urandom(4), "big")
         detail = trace(error)
+        if len(self.blamed) < BLAMED_MOST:
+            self.blamed += involved(error)[:BLAMED_MOST]
         log("error", "%s: %s, reference %s\n%s" % (
             answer, type(error).__name__, reference, detail))
         return reference, detail
@@ -640,6 +681,21 @@ def newest_modules():
         return reversed(sys.modules)
     except TypeError:  # before Python 3.8
         return reversed(list(sys.modules))
+
+
+def own_files(names, directory):
+    """Of those modules that come from there, but not from what was installed
+    there."""
+    found, here = [], directory + os.sep
+    for name in names:
+        try:
+            path = sys.modules[name].__file__
+            if path.startswith(here) and os.sep + "site-packages" + os.sep \
+                    not in path:
+                found.append(path)
+        except Exception:
+            pass  # without a file, or something that only looks like a module
+    return found
 
 
 def library(path):

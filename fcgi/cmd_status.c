@@ -23,7 +23,7 @@ status_ask(int fd)
 
 	if (command_tell(fd, json_pack("{s:s}", "type", "status")) == -1)
 		goto fail;
-	while ((message = command_hear(fd)) != NULL) {
+	while ((message = command_hear(fd, COMMAND_WAIT)) != NULL) {
 		type = link_string(message, "type");
 		if (strcmp(type, "status") == 0 && status == NULL)
 			status = json_incref(message);
@@ -71,13 +71,14 @@ status_asleep(const struct account *a, struct problem *why)
 		app = &found.apps[i];
 		json_array_append_new(apps,
 		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:s, "
-			      "s:i, s:i, s:[]}",
+			      "s:i, s:i, s:[], s:{s:s, s:s, s:s, s:i}}",
 			"name", app->name, "mount",
 			app->mount[0] != '\0' ? app->mount : "/", "directory",
 			app->directory, "state", status_without(a, app),
 			"entry", "", "python", "", "generation", "",
 			"accelerator", "accelerator_reason", "", "requests", 0,
-			"queued", 0, "workers"));
+			"queued", 0, "workers", "reload", "state", "", "why",
+			"", "reference", "", "since", 0));
 	}
 	discovery_release(&found);
 	return json_pack("{s:s, s:n, s:[], s:[], s:o}", "version",
@@ -94,6 +95,20 @@ status_print_worker(const json_t *worker)
 	if (link_string(worker, "url")[0] != '\0')
 		printf(", at %s", link_string(worker, "url"));
 	printf("\n");
+}
+
+static void
+status_print_reload(const json_t *reload)
+{
+	const char *state = link_string(reload, "state");
+
+	if (strcmp(state, "starting") == 0)
+		printf("    a new generation is being started\n");
+	else if (strcmp(state, "failed") == 0)
+		printf("    could not be reloaded, the old generation goes on "
+		       "(reference %s): %s\n",
+		    link_string(reload, "reference"),
+		    link_string(reload, "why"));
 }
 
 static void
@@ -143,6 +158,7 @@ status_print(const json_t *status, const struct account *a)
 		    (long long)link_int(app, "requests"),
 		    (long long)link_int(app, "queued"));
 		json_array_foreach(workers, k, one) status_print_worker(one);
+		status_print_reload(json_object_get(app, "reload"));
 		if (strcmp(link_string(app, "state"), "failing") == 0)
 			printf("    it cannot be started: see its log in "
 			       "%s\n",

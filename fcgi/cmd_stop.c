@@ -29,7 +29,7 @@ stop_tell(const struct account *a, const char *verb, const char *name,
 		errno = 0;
 		if (command_tell(fd, json_pack("{s:s, s:s}", "type", verb,
 					 "name", name)) == 0)
-			answer = command_hear(fd);
+			answer = command_hear(fd, COMMAND_WAIT);
 		fd_close(&fd);
 		if (errno == ETIMEDOUT)
 			break;

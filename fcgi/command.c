@@ -13,13 +13,12 @@
 #include "lib/link.h"
 #include "lib/near.h"
 
-#define COMMAND_WAIT 10000 /* ms for the supervisor's next word */
-
 const char *command_program = "mamayo.fcgi";
 
 static const struct command *const commands[] = {
 	&command_listen,
 	&command_logs,
+	&command_restart,
 	&command_settings,
 	&command_start,
 	&command_status,
@@ -114,7 +113,7 @@ command_knows(const struct account *a, const char *name, int is_known,
 }
 
 json_t *
-command_hear(int fd)
+command_hear(int fd, int wait)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	json_t *message = NULL;
@@ -122,7 +121,7 @@ command_hear(int fd)
 	int got = 0;
 
 	while (got == 0) {
-		if (poll(&p, 1, COMMAND_WAIT) == 0) {
+		if (poll(&p, 1, wait) == 0) {
 			errno = ETIMEDOUT;
 			return NULL;
 		}

@@ -15,6 +15,8 @@
 #define EXIT_USAGE     2
 #define EXIT_REFUSED   78 /* EX_CONFIG of sysexits.h */
 
+#define COMMAND_WAIT 10000 /* ms for the supervisor's next word, usually */
+
 struct command {
 	const char *name;
 	const char *arguments; /* as usage shows them */
@@ -23,8 +25,8 @@ struct command {
 	int (*run)(const struct command *, int argc, char **argv);
 };
 
-extern const struct command command_listen, command_logs, command_settings,
-    command_start, command_status, command_stop;
+extern const struct command command_listen, command_logs, command_restart,
+    command_settings, command_start, command_status, command_stop;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */
@@ -48,7 +50,7 @@ int command_connect(const struct account *, int *fd, struct problem *);
 /* Says hello, and then that. Takes the message. 0, or -1 with errno. */
 int command_tell(int fd, json_t *message);
 /* Gives the supervisor's next message; NULL with errno (ETIMEDOUT). */
-json_t *command_hear(int fd);
+json_t *command_hear(int fd, int wait);
 
 /* Handles "VERB ARGUMENT...", --help and --version. */
 int command_main(int argc, char **argv);

@@ -42,6 +42,8 @@ struct queue {
 	int is_offered;     /* to the next supervisor, when its own had died */
 	int is_orphan; /* over, for the next one has not taken it: receive is
 			  kept, for what no worker has taken */
+	int is_served; /* over, but what is in it will be taken: receive is
+			  kept, to see what waits */
 	json_int_t requests;      /* answered by workers of it that have gone */
 	unsigned in_flight, most; /* handed over and waiting for room; limit */
 	unsigned workers;         /* that there may be: a part of the limit */

@@ -497,7 +497,7 @@ responder_queue_over(struct responder *r, struct queue *q, int64_t now)
 
 	q->is_over = 1;
 	fd_close(&q->send);
-	if (!q->is_orphan)
+	if (!q->is_orphan && !q->is_served)
 		fd_close(&q->receive);
 	q->full = NULL;
 	q->full_end = &q->full;
@@ -663,6 +663,7 @@ responder_hand(struct responder *r, struct exchange *ex, int64_t now)
 	case EXCHANGE_OVER:
 		ex->next_full = q->full; /* one of those that wait */
 		q->full = ex;
+		q->is_served = 1; /* until we hear that it is not */
 		responder_queue_over(r, q, now);
 		break;
 	case EXCHANGE_FAILED:
@@ -1087,17 +1088,33 @@ responder_take_adopted(struct responder *r, const json_t *message, int64_t now)
 	responder_active(r, now);
 }
 
+/* We have noticed before that it is over; nobody will take what is in it. */
+static void
+responder_queue_dropped(struct responder *r, const char *generation)
+{
+	struct queue *q;
+
+	for (q = r->queues; q != NULL; q = q->next)
+		if (q->is_served && strcmp(q->generation, generation) == 0)
+			fd_close(&q->receive);
+}
+
 /* That queue is over. If it was only offered, nobody serves what no worker has
  * taken. */
 static void
 responder_take_gone(struct responder *r, const json_t *message, int64_t now)
 {
-	struct queue *q =
-	    responder_generation(r, link_string(message, "generation"));
+	const char *generation = link_string(message, "generation");
+	int is_served = link_true(message, "serves");
+	struct queue *q = responder_generation(r, generation);
 
-	if (q == NULL)
+	if (q == NULL) {
+		if (!is_served)
+			responder_queue_dropped(r, generation);
 		return;
+	}
 	q->is_orphan = q->is_offered;
+	q->is_served = is_served;
 	responder_queue_over(r, q, now);
 	if (r->has_routes)
 		responder_ask_for_orphans(r);

@@ -22,6 +22,17 @@
  *   failed   kind, text, detail      cannot be started; it exits with 3 next.
  *            kind: syntax module callable entry exception python; text: a
  *            sentence of advice; detail: the traceback
+ *   ready    entry, why, pure, files imported; takes requests from now on.
+ *            pure: why it does without the accelerator; "" if it does not,
+ *            and then it knows "lend"; files: of the app's directory, that it
+ *            has imported, with ":" between them
+ *   imported modules, files          since then. modules: that it needs of the
+ *            interpreter's own library, with blanks between them; answers
+ *            `tell`
+ *   failed   kind, text, detail, files  cannot be started; it exits with 3
+ *            next. kind: syntax module callable entry exception python; text:
+ *            a sentence of advice; detail: the traceback; files: whose change
+ *            may help, too
  *   lent                             it waits at the sockets now
  *   changed                          a place of "watch" has changed: it has
  *                                    returned the sockets
@@ -86,7 +97,8 @@
  *   refused  name, status, code, text: there is no queue for it now
  *   app      as queue, without descriptors: something of it has changed
  *   adopted  as app: the queue that was offered, and its workers, are ours
- *   gone     generation              that queue is over
+ *   gone     generation, serves: whether what is in that queue is served:
+ *            the queue is over
  *   lent                             a worker has joined those that wait at
  *                                    the sockets, or one may not have come
  *   returned                         no worker waits there any more

@@ -31,11 +31,16 @@
 #define POOL_DEAF_MS 1000 /* unread for so long: nobody to count on */
 #define POOL_EAGER \
 	5 /* failures in a row that a changed file makes nothing of */
-#define POOL_EAGER_MS   5000 /* least time between two starts after these */
-#define POOL_LEARN_MS   1000 /* from a worker's being ready to asking it */
-#define POOL_ANSWERS    64   /* waiting requests answered per turn */
-#define POOL_STOP_TURNS 1000
-#define POOL_SNDBUF     (4 * 1024 * 1024) /* asked for; the system lets less */
+#define POOL_EAGER_MS        5000 /* least time between two starts after these */
+#define POOL_LEARN_MS        1000 /* from a worker's being ready to asking it */
+#define POOL_LEARN_DOUBLINGS 6    /* of that, until it is asked again */
+#define POOL_ANSWERS         64   /* waiting requests answered per turn */
+#define POOL_STOP_TURNS      1000
+#define POOL_SNDBUF          (4 * 1024 * 1024) /* asked for; the system lets less */
+
+#define POOL_LATES                                                  \
+	2 /* generations in a row whose files change as they start: \
+	   * then the app itself writes them */
 
 #define POOL_BOOT                                       \
 	"import sys; sys.path.insert(0, sys.argv[1]); " \
@@ -46,7 +51,7 @@ static void pool_retry_due(struct timer *, int64_t);
 static void pool_said(struct worker *, const json_t *, int64_t);
 static void pool_changed(struct worker *, enum worker_state, int64_t);
 static void pool_recall(struct pool *);
-static void pool_ask_imported(const struct pool *, struct worker *);
+static void pool_ask_imported(struct worker *, int64_t);
 
 /* ------------------------------------------------------------- its life -- */
 
@@ -105,6 +110,7 @@ pool_free(struct pool *p)
 	logfile_release(&p->log);
 	app_release(&p->app);
 	app_settings_release(&p->settings);
+	changes_release(&p->changes);
 	free(p->entry);
 	free(p->pure);
 	free(p->python);
@@ -115,7 +121,7 @@ pool_free(struct pool *p)
 	free(p);
 }
 
-static int
+int
 pool_ready_workers(const struct pool *p)
 {
 	const struct worker *w;
@@ -143,12 +149,18 @@ pool_is_served(const struct pool *p)
 	return pool_ready_workers(p) > 0 || pool_starting_workers(p) > 0;
 }
 
+int
+pool_is_current(const struct pool *p)
+{
+	return !p->is_draining && !p->is_candidate;
+}
+
 /* Who answers what is in the queue: the workers, or, while there is none and
  * none is starting, we. */
 static void
 pool_watch_queue(struct pool *p)
 {
-	int is_ours = p->queue_receive != -1 && !p->is_draining &&
+	int is_ours = p->queue_receive != -1 && pool_is_current(p) &&
 		      pool_ready_workers(p) == 0 &&
 		      pool_starting_workers(p) == 0 && p->retry.place == 0;
 
@@ -169,23 +181,28 @@ pool_random_name(char name[33])
 }
 
 /* Both mamayo.json files; what is wrong with one is said, and the last good
- * settings stay (the defaults, if there are none yet). */
-static void
-pool_read_settings(struct pool *p)
+ * settings stay (the defaults, if there are none yet). A candidate has none:
+ * -1 with the reason. */
+static int
+pool_read_settings(struct pool *p, struct problem *why)
 {
 	struct account *a = p->host->account;
 	char *path = xprintf("%s/" SETTINGS_FILE, p->app.directory);
-	struct problem why;
+	int failed;
 
-	if (account_read_settings(a, &why) == -1)
-		log_warn("%s; keeping the settings it had", why.text);
-	if (app_settings_read(path, &a->settings, &p->settings, &why) == -1)
-		log_warn("%s; keeping the settings it had", why.text);
+	if (account_read_settings(a, why) == -1)
+		log_warn("%s; keeping the settings it had", why->text);
+	failed = app_settings_read(path, &a->settings, &p->settings, why) == -1;
 	free(path);
+	if (failed && p->is_candidate)
+		return -1;
+	if (failed)
+		log_warn("%s; keeping the settings it had", why->text);
 	p->max = p->settings.workers_max != 0 ? p->settings.workers_max
 					      : settings_workers_default();
 	if (p->max < p->settings.workers_min)
 		p->max = p->settings.workers_min;
+	return 0;
 }
 
 /* Only an application can have done that: a queue of ours is shut down from
@@ -209,6 +226,7 @@ pool_renew(struct pool *p, int64_t now)
 	log_warn("%s: a process of the application has shut its queue down; "
 		 "starting anew",
 	    p->app.name);
+	p->host->gone(p->host, p);
 	pool_close_queue(p);
 	p->generation[0] = '\0';
 	for (w = p->workers; w != NULL; w = next) {
@@ -218,23 +236,33 @@ pool_renew(struct pool *p, int64_t now)
 	}
 }
 
+static int
+pool_make_queue(struct pool *p)
+{
+	int pair[2], size = POOL_SNDBUF;
+
+	if (fd_pair_seqpacket(pair) == -1)
+		return -1;
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	pool_random_name(p->generation);
+	p->queue_send = pair[0];
+	p->queue_receive = pair[1];
+	p->queue.fd = pair[1];
+	return 0;
+}
+
 int
 pool_open(struct pool *p, int64_t now)
 {
-	int pair[2], size = POOL_SNDBUF;
+	struct problem why;
 
 	if (pool_is_broken(p))
 		pool_renew(p, now);
 	if (p->queue_send != -1)
 		return 0;
-	if (fd_pair_seqpacket(pair) == -1)
+	if (pool_make_queue(p) == -1)
 		return -1;
-	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	pool_random_name(p->generation);
-	pool_read_settings(p);
-	p->queue_send = pair[0];
-	p->queue_receive = pair[1];
-	p->queue.fd = pair[1];
+	(void)pool_read_settings(p, &why);
 	pool_watch_queue(p);
 	return 0;
 }
@@ -268,8 +296,8 @@ pool_look_at_failing(struct pool *p, int64_t now)
 {
 	char *subject, *text;
 
-	if (p->state != POOL_FAILING || p->is_told || p->failing_since == 0 ||
-	    now - p->same_since < POOL_LASTING_MS)
+	if (!pool_is_current(p) || p->state != POOL_FAILING || p->is_told ||
+	    p->failing_since == 0 || now - p->same_since < POOL_LASTING_MS)
 		return;
 	if (now - p->failing_since < POOL_LASTING_MOST &&
 	    stamp(p->app.directory) != p->failed_stamp)
@@ -345,16 +373,30 @@ pool_recover(struct pool *p, int64_t now)
 	p->is_kept = 0;
 }
 
+/* What becomes of it. Free it. */
+static char *
+pool_outlook(const struct pool *p, int64_t wait)
+{
+	if (p->is_candidate)
+		return xstrdup("the old generation goes on; a change of its "
+			       "files or \"mamayo restart\" tries again");
+	return xprintf("tried %u times; the next request after %lld s or a "
+		       "change of its files tries again",
+	    p->failures, (long long)(wait / 1000));
+}
+
 /* The app cannot be started: says so to its owner once, and remembers what to
  * say to visitors. */
-static void
+void
 pool_fail(struct pool *p, const char *code, const char *advice,
     const char *detail, int64_t ready_ms, int64_t now)
 {
 	uint32_t random;
 	int64_t wait;
-	char *line;
+	char *line, *outlook;
 
+	if (p->is_candidate && p->advice != NULL)
+		return; /* the first reason is the one */
 	fd_random(&random, sizeof random);
 	snprintf(p->reference, sizeof p->reference, "%08x", random);
 	snprintf(p->code, sizeof p->code, "%s", code);
@@ -368,14 +410,16 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	wait = backoff_ms(p->failures, ready_ms, random);
 	p->retry_at = now + wait;
 	p->state = POOL_FAILING;
-	pool_keep(p, now);
-	line = xprintf("cannot start (reference %s): %s (tried %u times; the "
-		       "next request after %lld s or a change of its files "
-		       "tries again)",
-	    p->reference, advice, p->failures, (long long)(wait / 1000));
+	if (!p->is_candidate)
+		pool_keep(p, now);
+	outlook = pool_outlook(p, wait);
+	line = xprintf("%s (reference %s): %s (%s)",
+	    p->is_candidate ? "cannot reload" : "cannot start", p->reference,
+	    p->advice, outlook);
 	pool_to_log(p, line);
 	log_error("%s: %s", p->app.name, line);
 	free(line);
+	free(outlook);
 }
 
 /* Does the request want only headers? (Parameters in a spool are not read.) */
@@ -539,7 +583,7 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		.python = python,
 		.env = env,
 		.log = log,
-		.stamp = p->failed_stamp };
+		.stamp = p->made_of };
 	struct forkserver *from =
 	    forkservers_find(p->host->forkservers, &need, now);
 	json_t *first = pool_first_message(p);
@@ -587,6 +631,88 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 	return result;
 }
 
+static void
+pool_add_file(struct pool *p, const char *file, enum changes_kind kind)
+{
+	char *path = xprintf("%s/%s", p->app.directory, file);
+
+	changes_add(&p->changes, path, kind);
+	free(path);
+}
+
+/* A worker says what else it is made of. */
+static void
+pool_take_files(
+    struct pool *p, const struct worker *w, const char *files, int64_t now)
+{
+	struct timespec since;
+	char *path;
+	size_t n;
+
+	clock_gettime(CLOCK_REALTIME, &since);
+	since.tv_sec -= (time_t)((now - w->started) / 1000);
+	since.tv_nsec -= (now - w->started) % 1000 * 1000000;
+	for (; *files != '\0'; files += n + (files[n] == ':')) {
+		n = strcspn(files, ":");
+		path = xprintf("%s/%.*s", p->app.directory, (int)n, files);
+		changes_add_read(&p->changes, path, &since);
+		free(path);
+	}
+}
+
+/*
+ * Has something of it changed while it was starting? Then somebody is at work,
+ * and it will be reloaded; or the app writes that itself whenever it starts,
+ * and would be for ever.
+ */
+static void
+pool_note_late(struct pool *p, int64_t now)
+{
+	p->is_late = changes_look(&p->changes, now) != CHANGES_NONE;
+	if (!p->is_late || p->lates < POOL_LATES)
+		return;
+	log_warn("%s: it writes %s whenever it starts; that is no change",
+	    p->app.name, p->changes.which);
+	changes_renew(&p->changes);
+}
+
+/* What every generation is made of, besides what its workers say. */
+static void
+pool_renew_files(struct pool *p)
+{
+	changes_renew(&p->changes);
+	pool_add_file(p, SETTINGS_FILE, CHANGES_MADE_OF);
+	pool_add_file(p, "restart.txt", CHANGES_SIGNAL);
+	pool_add_file(p, "tmp/restart.txt", CHANGES_SIGNAL);
+}
+
+/* The first worker that is started makes the generation what it is. */
+static void
+pool_note_origin(struct pool *p)
+{
+	const char *letter;
+
+	if (pool_is_served(p))
+		return;
+	p->is_outdated = 0;
+	p->made_of = p->failed_stamp;
+	for (letter = p->generation; *letter != '\0'; letter++)
+		p->made_of = p->made_of * 31 + (unsigned char)*letter;
+	pool_renew_files(p);
+}
+
+static void
+pool_add_python(struct pool *p, const struct python *python)
+{
+	char *path;
+
+	if (python->virtual_env == NULL)
+		return;
+	path = xprintf("%s/pyvenv.cfg", python->virtual_env);
+	changes_add(&p->changes, path, CHANGES_MADE_OF);
+	free(path);
+}
+
 static int
 pool_try_start(
     struct pool *p, int64_t now, struct problem *why, const char **code)
@@ -598,16 +724,19 @@ pool_try_start(
 	*code = "cannot-start";
 	/* what it is started from: what changes meanwhile is new */
 	p->failed_stamp = stamp(p->app.directory);
+	pool_note_origin(p);
 	if (p->app.refused != NULL)
 		return problem_set(why, "%s", p->app.refused);
 	if (stat(p->app.directory, &st) == -1) {
 		*code = "missing";
 		return problem_sys(why, "%s", p->app.directory);
 	}
-	pool_read_settings(p);
+	if (pool_read_settings(p, why) == -1)
+		return -1;
 	if (python_find(p->app.directory, &p->settings, p->host->account->home,
 		&python, why) == -1)
 		goto out;
+	pool_add_python(p, &python);
 	log = logfile_open(&p->log, why);
 	if (log == -1) {
 		*code = "resources";
@@ -703,6 +832,7 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 	struct pool *p = w->owner;
 	const char *type = link_string(message, "type");
 
+	pool_take_files(p, w, link_string(message, "files"), now);
 	if (strcmp(type, "lent") == 0)
 		p->host->lent(p->host, now);
 	else if (strcmp(type, "changed") == 0) {
@@ -729,6 +859,8 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 			    p->app.name, (long)w->pid,
 			    (long long)(now - w->started), p->entry, p->why);
 		pool_note_accelerator(p, link_string(message, "pure"));
+		if (pool_ready_workers(p) == 0)
+			pool_note_late(p, now);
 	} else if (strcmp(type, "imported") == 0)
 		forkservers_learn(p->host->forkservers, p->preload,
 		    link_string(message, "modules"), now);
@@ -946,8 +1078,8 @@ pool_set_state(struct pool *p)
 static void
 pool_keep_min(struct pool *p, int64_t now)
 {
-	if (p->nworkers < p->settings.workers_min && !p->is_draining &&
-	    !p->is_stopped && p->state != POOL_FAILING &&
+	if (p->nworkers < p->settings.workers_min && pool_is_current(p) &&
+	    !p->is_outdated && !p->is_stopped && p->state != POOL_FAILING &&
 	    pool_starting_workers(p) == 0 && pool_may_retry(p, now) &&
 	    p->host->may_grow(p->host, p))
 		pool_start(p, now);
@@ -1056,7 +1188,8 @@ pool_has_successor(const struct pool *p)
 void
 pool_recycle(struct pool *p, int64_t now)
 {
-	if (p->is_draining || p->is_stopped || pool_starting_workers(p) > 0)
+	if (!pool_is_current(p) || p->is_stopped || p->is_outdated ||
+	    pool_starting_workers(p) > 0)
 		return;
 	if (p->worn == NULL && p->is_short) {
 		p->is_short = 0;
@@ -1071,7 +1204,7 @@ pool_recycle(struct pool *p, int64_t now)
 		return;
 	p->is_short = !(p->nworkers < p->max && p->host->may_grow(p->host, p));
 	if (p->is_short || pool_has_successor(p)) {
-		pool_ask_imported(p, p->worn);
+		pool_ask_imported(p->worn, now);
 		worker_tell(p->worn, "retire");
 		worker_feed(p->worn, WORKER_ASKED, now);
 	} else if (pool_may_retry(p, now))
@@ -1118,6 +1251,8 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 int
 pool_adopt(struct pool *p, const char *generation, int fds[2], int64_t now)
 {
+	struct problem why;
+
 	if (strcmp(p->generation, generation) == 0) {
 		fd_close(&fds[0]);
 		fd_close(&fds[1]);
@@ -1126,7 +1261,8 @@ pool_adopt(struct pool *p, const char *generation, int fds[2], int64_t now)
 	if (p->queue_send != -1 || p->is_stopped || p->is_draining)
 		return 0;
 	snprintf(p->generation, sizeof p->generation, "%s", generation);
-	pool_read_settings(p);
+	pool_renew_files(p);
+	(void)pool_read_settings(p, &why);
 	p->queue_send = fds[0];
 	p->queue_receive = p->queue.fd = fds[1];
 	fds[0] = fds[1] = -1;
@@ -1276,6 +1412,8 @@ pool_deaf(struct pool *p, struct worker *w, int64_t now)
 static int
 pool_needs_more(const struct pool *p, unsigned claimed)
 {
+	if (p->is_candidate || (p->is_outdated && pool_is_served(p)))
+		return 0;
 	return p->waiting >= POOL_WAIT_LOOKS ||
 	       (p->waiting >= POOL_GROW_LOOKS &&
 		   p->host->claims(p->host, p) > claimed);
@@ -1320,11 +1458,26 @@ pool_look(struct pool *p, int64_t now)
 }
 
 static void
-pool_ask_imported(const struct pool *p, struct worker *w)
+pool_ask_imported(struct worker *w, int64_t now)
 {
-	w->is_heard = 1;
-	if (p->preload != NULL && *p->preload != '\0')
-		worker_tell(w, "tell");
+	w->heard++;
+	w->heard_at = now;
+	w->heard_requests = w->board.word[BOARD_REQUESTS];
+	worker_tell(w, "tell");
+}
+
+static int
+pool_may_ask(const struct worker *w, int64_t now)
+{
+	int doublings =
+	    w->heard < POOL_LEARN_DOUBLINGS ? w->heard : POOL_LEARN_DOUBLINGS;
+
+	if (w->state != WORKER_READY ||
+	    (w->heard > 0 &&
+		w->board.word[BOARD_REQUESTS] == w->heard_requests))
+		return 0;
+	return now - (w->heard > 0 ? w->heard_at : w->ready) >=
+	       (int64_t)POOL_LEARN_MS << doublings;
 }
 
 int64_t
@@ -1332,8 +1485,12 @@ pool_shrink(struct pool *p, int64_t now)
 {
 	int64_t limit = (int64_t)p->settings.idle * 1000, at, next = 0;
 	struct worker *w, *longest = NULL;
-	int ready = pool_ready_workers(p);
+	int ready = pool_ready_workers(p), least = p->settings.workers_min;
 
+	if (p->is_candidate)
+		return 0;
+	if (p->is_outdated && least == 0)
+		least = 1; /* what comes after it may not start */
 	for (w = p->workers; w != NULL; w = w->next) {
 		if (w->state != WORKER_READY)
 			continue;
@@ -1341,7 +1498,7 @@ pool_shrink(struct pool *p, int64_t now)
 		at = (int64_t)w->board.word[BOARD_STARTED] + limit;
 		if (worker_is_busy(w))
 			at = now + limit;
-		else if (at <= now && ready > p->settings.workers_min &&
+		else if (at <= now && ready > least &&
 			 (longest == NULL ||
 			     w->board.word[BOARD_STARTED] <
 				 longest->board.word[BOARD_STARTED]))
@@ -1352,7 +1509,7 @@ pool_shrink(struct pool *p, int64_t now)
 			next = at;
 	}
 	if (longest != NULL) {
-		pool_ask_imported(p, longest);
+		pool_ask_imported(longest, now);
 		worker_feed(longest, WORKER_ASKED, now);
 	}
 	return next;
@@ -1367,8 +1524,8 @@ pool_learn(struct pool *p, int64_t now)
 	for (w = p->workers; w != NULL; w = w->next) {
 		if (w->state != WORKER_READY)
 			continue;
-		if (!w->is_heard && now - w->ready >= POOL_LEARN_MS)
-			pool_ask_imported(p, w);
+		if (pool_may_ask(w, now))
+			pool_ask_imported(w, now);
 		is_well |= now - w->ready >= BACKOFF_READY_MS &&
 			   w->ready > p->failed_at;
 	}
@@ -1395,12 +1552,36 @@ pool_look_at_log(struct pool *p, int64_t now)
 }
 
 void
+pool_ask(struct pool *p, int64_t now)
+{
+	struct worker *w;
+
+	for (w = p->workers; w != NULL; w = w->next)
+		if (w->state == WORKER_READY)
+			pool_ask_imported(w, now);
+}
+
+void
+pool_interrupt(struct pool *p, int64_t now)
+{
+	struct worker *w, *next;
+
+	pool_to_log(p, "where it is, most recent call first:");
+	for (w = p->workers; w != NULL; w = next) {
+		next = w->next;
+		if (w->state == WORKER_READY)
+			worker_feed(w, WORKER_SILENT, now);
+	}
+}
+
+void
 pool_drain(struct pool *p, int64_t now)
 {
 	struct worker *w, *next;
 
 	p->is_draining = 1;
-	forkservers_leave(p->host->forkservers, p->app.name, now);
+	if (!p->is_replaced)
+		forkservers_leave(p->host->forkservers, p->app.name, now);
 	if (p->queue_send != -1)
 		shutdown(p->queue_send, SHUT_WR);
 	for (w = p->workers; w != NULL; w = next) {
@@ -1410,6 +1591,48 @@ pool_drain(struct pool *p, int64_t now)
 	}
 	pool_watch_queue(p);
 	pool_finish(p, now);
+}
+
+/* --------------------------------------------------------- a candidate -- */
+
+void
+pool_begin(struct pool *p, int64_t now)
+{
+	p->is_candidate = 1;
+	p->state = POOL_ASLEEP;
+	p->failures = 0; /* of those before it */
+	p->retry_at = 0;
+	free(p->advice);
+	p->advice = NULL;
+	if (pool_make_queue(p) == -1)
+		pool_fail(p, "resources", strerror(errno), NULL, -1, now);
+	else
+		pool_start(p, now);
+}
+
+void
+pool_discard(struct pool *p, int64_t now)
+{
+	pool_close_queue(p); /* nobody waits there */
+	pool_drain(p, now);
+}
+
+void
+pool_take_place(struct pool *p, struct pool *old, int64_t now)
+{
+	struct worker *w;
+
+	p->requests += old->requests;
+	for (w = old->workers; w != NULL; w = w->next) {
+		worker_look_at_board(w);
+		p->requests += w->board.word[BOARD_REQUESTS];
+	}
+	p->is_candidate = 0;
+	p->is_kept |= old->is_kept;
+	pool_recover(p, now);
+	old->is_replaced = 1;
+	pool_keep_min(p, now);
+	pool_watch_queue(p);
 }
 
 void
@@ -1440,6 +1663,13 @@ pool_stop(struct pool *p, int64_t now)
 }
 
 void
+pool_try_again(struct pool *p)
+{
+	pool_recover(p, clock_ms());
+	p->retry_at = 0;
+}
+
+void
 pool_let_go_on(struct pool *p)
 {
 	if (!p->is_stopped)
@@ -1447,8 +1677,7 @@ pool_let_go_on(struct pool *p)
 	log_info("%s: may be started again", p->app.name);
 	p->is_stopped = 0;
 	p->state = POOL_ASLEEP;
-	pool_recover(p, clock_ms());
-	p->retry_at = 0;
+	pool_try_again(p);
 }
 
 int

@@ -6,6 +6,7 @@
 
 #include "lib/account.h"
 #include "lib/app.h"
+#include "lib/changes.h"
 #include "lib/logfile.h"
 #include "lib/loop.h"
 #include "lib/settings.h"
@@ -77,6 +78,8 @@ struct pool_host {
 	void (*lent)(struct pool_host *, int64_t now);
 	void (*places_changed)(struct pool_host *, int64_t now);
 	void (*unwanted)(struct pool_host *, int64_t now);
+	/* Its queue is over, before anybody says so. */
+	void (*gone)(struct pool_host *, struct pool *);
 	/* A worker has become ready, or the last ready one has gone; or the
 	 * pool is empty now. */
 	void (*changed)(struct pool_host *, struct pool *, int64_t now);
@@ -100,8 +103,15 @@ struct pool {
 	int64_t worn_at;     /* since when */
 	int is_short;        /* it leaves before there is another one */
 	int has_spoken;      /* of "memory", which is no limit here */
-	int is_draining; /* no new workers; free me when the last has gone */
-	int is_stopped;  /* by its owner: no queue and no new workers */
+	int is_draining;  /* no new workers; free me when the last has gone */
+	int is_stopped;   /* by its owner: no queue and no new workers */
+	int is_candidate; /* for the place of another pool */
+	int is_replaced;  /* another pool is in its place */
+	int is_outdated;  /* what it was made of has changed: no more workers,
+			     but the last one stays */
+	struct changes changes; /* of what it was made of */
+	int is_late;            /* that has changed while it was starting ... */
+	int lates; /* ... as in so many generations before it, in a row */
 	int64_t missing_since;         /* 0: its directory is there */
 	int waiting, stranded;         /* looks in a row */
 	uint64_t requests;             /* of workers that have gone */
@@ -117,6 +127,8 @@ struct pool {
 	int64_t failed_at;     /* the last time */
 	int64_t retry_at;      /* clock_ms(); 0: at once */
 	int64_t started_at;    /* when a worker was last started */
+	uint64_t made_of;      /* its files and its generation, when the first
+				  of its workers was started */
 	uint64_t failed_stamp; /* of its files, when it was started ... */
 	int64_t stamped_at;    /* ... and when they were last looked at */
 	int64_t failing_since; /* clock_ms(); while failures is not 0 ... */
@@ -171,8 +183,13 @@ void pool_nudge(struct pool *);
 int64_t pool_shrink(struct pool *, int64_t now);
 
 /* Once a second: workers that have run for a moment are asked what they have
- * imported, and show that the app can be started. */
+ * imported, and show that the app can be started; later they are asked again,
+ * less and less often, if they have served something. */
 void pool_learn(struct pool *, int64_t now);
+
+/* They are asked now; or are ended, after they have said where they are. */
+void pool_ask(struct pool *, int64_t now);
+void pool_interrupt(struct pool *, int64_t now);
 
 /* Once a second, too: replaces a worker that has come to a limit. */
 void pool_recycle(struct pool *, int64_t now);
@@ -192,8 +209,26 @@ void pool_drain(struct pool *, int64_t now);
 void pool_stop(struct pool *, int64_t now);
 void pool_let_go_on(struct pool *);
 
+/* A start that has failed is not held against it any more. */
+void pool_try_again(struct pool *);
+
 /* Is there a worker that takes requests, or will soon? */
 int pool_is_served(const struct pool *);
+int pool_ready_workers(const struct pool *);
+
+/* Is this the pool that the app's requests are for? */
+int pool_is_current(const struct pool *);
+
+/*
+ * A candidate: its queue and its first worker. What is wrong with it then, or
+ * later, is in its advice and its code, and in the logs (pool_fail()); it ends
+ * by pool_discard(), or takes its place.
+ */
+void pool_begin(struct pool *, int64_t now);
+void pool_fail(struct pool *, const char *code, const char *advice,
+    const char *detail, int64_t ready_ms, int64_t now);
+void pool_discard(struct pool *, int64_t now);
+void pool_take_place(struct pool *, struct pool *old, int64_t now);
 
 /* Has a worker of this pool that request in its hands? */
 int pool_has(struct pool *, uint64_t responder, uint64_t counter);

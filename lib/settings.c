@@ -17,6 +17,7 @@
 #define MEMORY_MOST   (1024 * 1024)
 #define NAMES_MOST    1000 /* of one "env" or "environ" */
 #define ADDRESS_MOST  254
+#define HEALTH_MOST   1024 /* bytes */
 #define MEBIBYTE      ((uint64_t)1024 * 1024)
 
 enum where { APP, ACCOUNT };
@@ -100,6 +101,17 @@ is_path(const char *text)
 	return *text == '/' && is_program(text);
 }
 
+/* As it stands in a request line, with nothing to be decoded. */
+static int
+is_health(const char *text)
+{
+	const char *c;
+
+	for (c = text; *c > ' ' && *c <= '~' && *c != '%' && *c != '#'; c++)
+		continue;
+	return *text == '/' && *c == '\0' && c - text <= HEALTH_MOST;
+}
+
 /* What a request says of itself, no setting may say in its place. */
 static int
 is_environ_name(const char *name)
@@ -147,6 +159,15 @@ static const struct setting table[] = {
 	    .meaning = "What is imported once, before workers are forked from "
 		       "it: the modules that they need beside the application, "
 		       "nothing, or the application itself." },
+	{ .key = "health",
+	    OF_APP(health),
+	    .type = TEXT,
+	    .shown = "none",
+	    .accepts = is_health,
+	    .expected = "a path such as \"/health\", without \"%\"",
+	    .meaning = "A path below the application's that a new generation "
+		       "must answer with a status below 500 before it takes "
+		       "the place of the old one." },
 	{ .key = "workers.min",
 	    OF_APP(workers_min),
 	    .type = NUMBER,
@@ -207,7 +228,7 @@ static const struct setting table[] = {
 	    .fallback = 60,
 	    .unit = "seconds",
 	    .meaning = "How long a worker may take to import the "
-		       "application." },
+		       "application, and to answer \"health\"." },
 	{ .key = "queue",
 	    OF_APP(queue),
 	    .type = NUMBER,
@@ -365,6 +386,7 @@ app_settings_release(struct app_settings *app)
 	free(app->entry);
 	free(app->python);
 	free(app->preload);
+	free(app->health);
 	xstrvfree(app->env);
 	xstrvfree(app->environ_);
 	memset(app, 0, sizeof *app);
@@ -397,6 +419,7 @@ app_settings_copy(struct app_settings *to, const struct app_settings *from)
 	to->entry = from->entry == NULL ? NULL : xstrdup(from->entry);
 	to->python = from->python == NULL ? NULL : xstrdup(from->python);
 	to->preload = from->preload == NULL ? NULL : xstrdup(from->preload);
+	to->health = from->health == NULL ? NULL : xstrdup(from->health);
 	to->env = xstrvdup((const char *const *)from->env);
 	to->environ_ = xstrvdup((const char *const *)from->environ_);
 }

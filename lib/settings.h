@@ -33,6 +33,7 @@ struct app_settings {
 	char *entry;       /* "module:callable"; NULL: find it */
 	char *python;      /* interpreter; NULL: find it */
 	char *preload;     /* "framework" (NULL), "none" or "app" */
+	char *health;      /* "/path"; NULL: none */
 	int workers_min;   /* 0 */
 	int workers_max;   /* 0: by settings_workers_default() */
 	int idle;          /* seconds, 300 */

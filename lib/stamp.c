@@ -16,8 +16,8 @@ stamp_mix(uint64_t hash, uint64_t number)
 	return (hash ^ number) * UINT64_C(1099511628211);
 }
 
-static uint64_t
-stamp_file(const char *name, const struct stat *st)
+uint64_t
+stamp_of(const char *name, const struct stat *st)
 {
 	uint64_t hash = UINT64_C(14695981039346656037);
 
@@ -26,7 +26,8 @@ stamp_file(const char *name, const struct stat *st)
 	hash = stamp_mix(hash, (uint64_t)st->st_mtim.tv_sec);
 	hash = stamp_mix(hash, (uint64_t)st->st_mtim.tv_nsec);
 	hash = stamp_mix(hash, (uint64_t)st->st_ino);
-	return stamp_mix(hash, (uint64_t)st->st_size);
+	hash = stamp_mix(hash, (uint64_t)st->st_size);
+	return hash != 0 ? hash : 1;
 }
 
 /*
@@ -54,7 +55,7 @@ stamp_directory(int fd, int depth, int *files)
 		    fstatat(dirfd(dir), entry->d_name, &st, 0) == -1)
 			continue;
 		--*files;
-		sum += stamp_file(entry->d_name, &st);
+		sum += stamp_of(entry->d_name, &st);
 		if (S_ISDIR(st.st_mode) && depth > 0)
 			sum += stamp_directory(openat(dirfd(dir), entry->d_name,
 						   O_RDONLY | O_DIRECTORY |

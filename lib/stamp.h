@@ -2,6 +2,7 @@
 #define MAMAYO_STAMP_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 /*
  * stamp: a number that changes when the files of an app do: their names,
@@ -14,5 +15,8 @@
 
 /* 0 if the directory is not there. */
 uint64_t stamp(const char *directory);
+
+/* Of one file, by any name for it; never 0. */
+uint64_t stamp_of(const char *name, const struct stat *);
 
 #endif

@@ -30,6 +30,7 @@
 #include "lib/orphan.h"
 #include "lib/pool.h"
 #include "lib/proc.h"
+#include "lib/reload.h"
 #include "lib/stopped.h"
 #include "lib/supervisor.h"
 #include "lib/testpoint.h"
@@ -39,6 +40,13 @@
 #define SUPERVISOR_ROUTES   24000 /* bytes of routes: then another message */
 #define SUPERVISOR_BUSY_FOR 2000  /* ms of looking after an `active` */
 #define SUPERVISOR_SNDBUF   (1024 * 1024)
+
+#define PEER_NO_APP "the supervisor finds no such application"
+#define PEER_ASLEEP \
+	"no worker of it runs: its next request starts what is there"
+#define PEER_STARTS                                                \
+	4 /* start_timeouts until a restart is settled: the import \
+	   * and the health of two generations */
 
 enum peer_role { PEER_UNKNOWN, PEER_RESPONDER, PEER_COMMAND, PEER_WORKER };
 
@@ -50,6 +58,8 @@ struct peer {
 	enum peer_role role;
 	pid_t pid;
 	uint64_t responder; /* of its sequence numbers */
+	uint64_t ticket;    /* of the reload that it waits for; 0: of none */
+	char *waits_for;    /* and the app's name */
 	int64_t since;
 	json_t *claims; /* app: requests in flight */
 	json_t *wants; /* apps whose queue it gets when it is clear which one */
@@ -86,6 +96,7 @@ struct supervisor {
 	struct discovery found;
 	uint64_t stamp;
 	struct pool *pools;
+	struct reloads reloads;
 	int64_t active_until;
 	int64_t since, without_workers, alone_since; /* clock_ms(); 0: not so */
 	int64_t complained;
@@ -196,15 +207,41 @@ supervisor_pool(struct supervisor *s, const char *name)
 	struct pool *p;
 
 	for (p = s->pools; p != NULL; p = p->next)
-		if (!p->is_draining && strcmp(p->app.name, name) == 0)
+		if (pool_is_current(p) && strcmp(p->app.name, name) == 0)
 			return p;
 	return NULL;
+}
+
+/* What has become of that which a command has asked for. */
+static void
+peer_conclude(struct peer *peer, const char *type, const char *text)
+{
+	(void)link_send(peer->watch.fd,
+	    json_pack("{s:s, s:s}", "type", type, "text", text), NULL, 0);
+}
+
+/* No more requests go into its queue. */
+static void
+supervisor_tell_gone(struct supervisor *s, const struct pool *p, int serves)
+{
+	if (p->generation[0] != '\0' && !p->is_candidate)
+		supervisor_broadcast(
+		    s, json_pack("{s:s, s:s, s:b}", "type", "gone",
+			   "generation", p->generation, "serves", serves));
+}
+
+static void
+supervisor_gone(struct pool_host *host, struct pool *p)
+{
+	supervisor_tell_gone((struct supervisor *)host, p, 0);
 }
 
 static void
 supervisor_forget_pool(struct supervisor *s, struct pool *p)
 {
 	struct pool **link;
+
+	reload_forget(&s->reloads, p, clock_ms());
 
 	for (link = &s->pools; *link != p; link = &(*link)->next)
 		continue;
@@ -218,14 +255,66 @@ supervisor_changed(struct pool_host *host, struct pool *p, int64_t now)
 {
 	struct supervisor *s = (struct supervisor *)host;
 
-	if (!p->is_draining)
+	if (pool_is_current(p))
 		supervisor_broadcast(s, supervisor_terms(p, "app"));
-	else if (p->workers == NULL)
+	else if (p->is_draining && p->workers == NULL)
 		supervisor_forget_pool(s, p);
+	else
+		reload_changed(&s->reloads, p, now);
 	if (supervisor_workers(s) == 0)
 		s->without_workers = now;
 	supervisor_look_soon(s, now);
 	supervisor_lend(s, now);
+}
+
+/* A candidate stands beside the pool whose place it wants. */
+static void
+supervisor_reload_begun(struct reloads *all, struct pool *candidate)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)all -
+				  offsetof(struct supervisor, reloads));
+	struct pool *old = supervisor_pool(s, candidate->app.name);
+
+	candidate->next = old->next;
+	old->next = candidate;
+}
+
+/* What a responder sends to the old queue from now on comes back to it, and it
+ * asks for the new one. */
+static void
+supervisor_reload_over(
+    struct reloads *all, struct pool *old, struct pool *new, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)all -
+				  offsetof(struct supervisor, reloads));
+
+	supervisor_tell_gone(s, old, 1);
+	pool_drain(old, now);
+	s->host.changed(&s->host, old, now); /* may free it */
+	s->host.changed(&s->host, new, now);
+}
+
+static void
+supervisor_reload_settled(
+    struct reloads *all, const char *app, uint64_t ticket, const char *failure)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)all -
+				  offsetof(struct supervisor, reloads));
+	struct peer *peer;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next) {
+		if (peer->ticket == 0 || peer->ticket > ticket ||
+		    strcmp(peer->waits_for, app) != 0)
+			continue;
+		peer->ticket = 0;
+		if (failure == NULL)
+			peer_conclude(peer, "done", "a new generation serves");
+		else
+			peer_conclude(peer, "error", failure);
+	}
 }
 
 /* The last fork server has gone. */
@@ -286,6 +375,7 @@ supervisor_look_due(struct timer *t, int64_t now)
 	for (p = s->pools; p != NULL; p = next) {
 		next = p->next;
 		more |= pool_look(p, now);
+		reload_look(&s->reloads, p, now);
 	}
 	supervisor_look_at_logs(s, 0, now);
 	if (more && s->look.place == 0)
@@ -307,8 +397,8 @@ supervisor_drop(struct supervisor *s, struct pool *p, int64_t now)
 {
 	log_info("%s: its directory has gone; it is not served any more",
 	    p->app.name);
-	supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
-				    "generation", p->generation));
+	reload_forget(&s->reloads, p, now);
+	supervisor_tell_gone(s, p, 0);
 	pool_drain(p, now);
 	if (p->workers == NULL)
 		supervisor_forget_pool(s, p);
@@ -336,9 +426,8 @@ supervisor_obey(struct supervisor *s, struct pool *p, int64_t now)
 	}
 	if (p->is_stopped)
 		return;
-	if (p->generation[0] != '\0')
-		supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
-					    "generation", p->generation));
+	reload_forget(&s->reloads, p, now);
+	supervisor_tell_gone(s, p, 0);
 	pool_stop(p, now);
 }
 
@@ -352,7 +441,7 @@ supervisor_match(struct supervisor *s, int64_t now)
 
 	for (p = s->pools; p != NULL; p = next) {
 		next = p->next;
-		if (p->is_draining)
+		if (!pool_is_current(p))
 			continue;
 		for (i = 0; i < s->found.napps; i++)
 			if (strcmp(s->found.apps[i].name, p->app.name) == 0)
@@ -448,7 +537,7 @@ supervisor_send_routes(struct supervisor *s, struct peer *peer)
 			    groups, json_string(s->found.groups[group]));
 			bytes += strlen(s->found.groups[group++]) + 8;
 		} else {
-			if (!p->is_draining) {
+			if (pool_is_current(p)) {
 				json_array_append_new(apps,
 				    json_pack("{s:s, s:s, s:s}", "host",
 					p->app.host, "mount", p->app.mount,
@@ -502,7 +591,7 @@ supervisor_single(struct supervisor *s)
 	if (s->is_leaving || s->lending.sockets == NULL)
 		return NULL;
 	for (p = s->pools; p != NULL; p = p->next) {
-		if (p->is_draining)
+		if (!pool_is_current(p))
 			continue;
 		if (single != NULL)
 			return NULL;
@@ -641,6 +730,8 @@ supervisor_look_at_accepting(struct supervisor *s, int64_t now)
 		is_accepting |= w != NULL;
 		if (w != NULL && pool_look(p, now))
 			supervisor_look_soon(s, now);
+		if (w != NULL)
+			reload_look(&s->reloads, p, now);
 	}
 	if (is_accepting && lending_is_stranded(&s->lending))
 		supervisor_nudge(s);
@@ -661,6 +752,7 @@ peer_free(struct peer *peer)
 	json_decref(peer->claims);
 	json_decref(peer->wants);
 	json_decref(peer->attach);
+	free(peer->waits_for);
 	if ((*peer->link = peer->next) != NULL)
 		peer->next->link = peer->link;
 	s->npeers--;
@@ -998,16 +1090,20 @@ peer_send_status(struct peer *peer, int64_t now)
 	struct supervisor *s = peer->supervisor;
 	struct forkserver *f = NULL;
 	struct pool *p;
+	json_t *described;
 	int failed;
 
 	if (discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
 		supervisor_scan(s, now);
 	failed =
 	    link_send(peer->watch.fd, supervisor_describe(s, now), NULL, 0);
-	for (p = s->pools; p != NULL && !failed; p = p->next)
-		if (!p->is_draining)
-			failed = link_send(
-			    peer->watch.fd, pool_describe(p, now), NULL, 0);
+	for (p = s->pools; p != NULL && !failed; p = p->next) {
+		if (!pool_is_current(p))
+			continue;
+		described = pool_describe(p, now);
+		reload_describe(&s->reloads, p, described, now);
+		failed = link_send(peer->watch.fd, described, NULL, 0);
+	}
 	while (!failed && (f = forkservers_next(&s->forkservers, f)) != NULL)
 		failed = link_send(
 		    peer->watch.fd, forkserver_describe(f, now), NULL, 0);
@@ -1032,10 +1128,7 @@ peer_obey(struct peer *peer, const json_t *message, int64_t now)
 		p = supervisor_pool(s, name);
 	}
 	if (p == NULL && !is_start && !s->is_leaving) {
-		(void)link_send(peer->watch.fd,
-		    json_pack("{s:s, s:s}", "type", "error", "text",
-			"the supervisor finds no such application"),
-		    NULL, 0);
+		peer_conclude(peer, "error", PEER_NO_APP);
 		return;
 	}
 	if (p != NULL)
@@ -1043,6 +1136,36 @@ peer_obey(struct peer *peer, const json_t *message, int64_t now)
 	supervisor_lend(s, now);
 	(void)link_send(
 	    peer->watch.fd, json_pack("{s:s}", "type", "done"), NULL, 0);
+}
+
+/* "mamayo restart": what becomes of it is told when it is known. */
+static void
+peer_restart(struct peer *peer, const char *name, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	struct pool *p = supervisor_pool(s, name);
+
+	if (p == NULL) {
+		supervisor_scan(s, now);
+		p = supervisor_pool(s, name);
+	}
+	if (s->is_leaving)
+		peer_conclude(peer, "done", PEER_ASLEEP);
+	else if (p == NULL)
+		peer_conclude(peer, "error", PEER_NO_APP);
+	else if (p->is_stopped)
+		peer_conclude(peer, "error", POOL_STOPPED_TEXT);
+	else if ((peer->ticket = reload_ask(&s->reloads, p, now)) == 0) {
+		pool_try_again(p);
+		peer_conclude(peer, "done", PEER_ASLEEP);
+	} else {
+		free(peer->waits_for);
+		peer->waits_for = xstrdup(name);
+		(void)link_send(peer->watch.fd,
+		    json_pack("{s:s, s:i}", "type", "trying", "limit",
+			PEER_STARTS * p->settings.start_timeout),
+		    NULL, 0);
+	}
 }
 
 /* A responder lends a socket that it has bound. */
@@ -1104,6 +1227,8 @@ peer_take(struct peer *peer, json_t *message, int64_t now)
 	else if (peer->role == PEER_COMMAND &&
 		 (strcmp(type, "stop") == 0 || strcmp(type, "start") == 0))
 		peer_obey(peer, message, now);
+	else if (peer->role == PEER_COMMAND && strcmp(type, "restart") == 0)
+		peer_restart(peer, link_string(message, "name"), now);
 }
 
 static void
@@ -1202,10 +1327,10 @@ supervisor_leave(struct supervisor *s, const char *why, int64_t now)
 	log_info("leaving: %s", why);
 	s->forkservers.are_closing = 1;
 	forkservers_leave(&s->forkservers, NULL, now);
+	reload_forget_all(&s->reloads, now);
 	for (p = s->pools; p != NULL; p = next) {
 		next = p->next;
-		supervisor_broadcast(s, json_pack("{s:s, s:s}", "type", "gone",
-					    "generation", p->generation));
+		supervisor_tell_gone(s, p, 0);
 		pool_drain(p, now);
 		if (p->workers == NULL)
 			supervisor_forget_pool(s, p);
@@ -1389,10 +1514,15 @@ supervisor_serve(struct supervisor *s)
 	s->host.claims = supervisor_claims;
 	s->host.verdict = supervisor_verdict;
 	s->host.incident = supervisor_incident;
+	s->host.gone = supervisor_gone;
 	s->host.changed = supervisor_changed;
 	s->host.lent = supervisor_lent;
 	s->host.places_changed = supervisor_places_changed;
 	s->host.unwanted = supervisor_unwanted;
+	s->reloads.host = &s->host;
+	s->reloads.begun = supervisor_reload_begun;
+	s->reloads.over = supervisor_reload_over;
+	s->reloads.settled = supervisor_reload_settled;
 	s->since = s->without_workers = now;
 	s->listener = (struct watch){ .fd = s->lease.listener,
 		.want = POLLIN,

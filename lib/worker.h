@@ -54,8 +54,10 @@ struct worker {
 	int64_t stop_timeout;
 	int board_fd, boards_dir;
 	char board_name[64];
-	struct board board;    /* as last read */
-	int is_heard;          /* has been asked what it has imported */
+	struct board board; /* as last read */
+	int heard;        /* how often it was asked what it has imported, ... */
+	int64_t heard_at; /* ... when, and after how many requests */
+	uint64_t heard_requests;
 	uint64_t stuck;        /* counter of the request that it is ended for */
 	int64_t deaf_since;    /* see pool; 0: it listens */
 	int can_accept;        /* it knows what to do with a socket ... */

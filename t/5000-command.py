@@ -27,7 +27,8 @@ PROCESS = {"pid": int, "since": int}
 APP = {"name": str, "mount": str, "directory": str, "state": str,
        "entry": str, "python": str, "generation": str,
        "accelerator_reason": str, "requests": int, "queued": int,
-       "workers": list}
+       "workers": list, "reload": dict}
+RELOAD = {"state": str, "why": str, "reference": str, "since": int}
 WORKER = {"pid": int, "state": str, "requests": int, "since": int,
           "url": str, "accepting": bool}
 FORKSERVER = {"pid": int, "state": str, "python": str, "app": str,
@@ -57,6 +58,7 @@ def status(account=m, code=0):
         accelerator = {"accelerator": type(app["accelerator"])}
         equal(accelerator["accelerator"] in (bool, type(None)), True)
         shape(app, dict(APP, **accelerator), "app")
+        shape(app["reload"], RELOAD, "reload")
         for worker in app["workers"]:
             shape(worker, WORKER, "worker")
     return report

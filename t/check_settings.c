@@ -514,7 +514,7 @@ END_TEST
 
 START_TEST(test_what_is_for_later_is_unknown_now)
 {
-	static const char *const later[] = { "health", "hooks", "hook_timeout",
+	static const char *const later[] = { "hooks", "hook_timeout",
 		"static" };
 	char text[64];
 
@@ -525,6 +525,23 @@ START_TEST(test_what_is_for_later_is_unknown_now)
 		ck_assert_ptr_nonnull(
 		    strstr(why.text, "is not a key of this file"));
 	}
+	end();
+}
+END_TEST
+
+START_TEST(test_health_is_a_path_as_it_stands_in_an_address)
+{
+	static const char *const wrong[] = { "health", "", "/a b", "/a%20b",
+		"/a#b", "/\\u00e4", "http://x/" };
+	char text[64];
+
+	begin();
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		snprintf(text, sizeof text, "{\"health\": \"%s\"}", wrong[i]);
+		ck_assert_int_eq(read_account(text), -1);
+		ck_assert_ptr_nonnull(strstr(why.text, "/health"));
+	}
+	ck_assert_int_eq(read_account("{\"health\": \"/a/b?c=d\"}"), 0);
 	end();
 }
 END_TEST
@@ -739,6 +756,7 @@ SUITE("settings", test_the_defaults_are_those_of_the_manual,
     test_the_line_is_that_of_the_key,
     test_an_unknown_key_is_an_error_that_names_the_nearest,
     test_a_mail_address_is_one_address, test_what_is_for_later_is_unknown_now,
+    test_health_is_a_path_as_it_stands_in_an_address,
     test_a_very_long_key_is_cut_in_the_sentence, test_a_key_twice_is_an_error,
     test_what_is_no_json_says_where, test_the_sentence_is_fit_for_a_log,
     test_deep_nesting_is_an_error_and_no_crash,
