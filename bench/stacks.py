@@ -523,6 +523,11 @@ class Mamayo(Stack):
         self.quiet()
 
     def settle(self):
+        if self.site.app in ("flask", "django"):
+            within(20, lambda: any(
+                f.get("state") == "ready" and f.get("modules")
+                for f in self.status().get("forkservers", ())),
+                "a fork server of mamayo that has learnt")
         self.end_workers()
         for prefix in self.site.prefixes():
             self.first_answer(prefix)
