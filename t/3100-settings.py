@@ -386,7 +386,7 @@ def same(account, name):
 def _():
     first = None
     for is_evil in (False, True):
-        account = Mamayo(idle=60)
+        account = Mamayo(idle=60, grace=10)
         account.app("blog", DUMP, workers={"max": 1})
         account.app("tools/wiki", DUMP)
         if is_evil:
@@ -401,10 +401,10 @@ def _():
             if i == 3:  # by another supervisor
                 supervisor = account.supervisor()
                 kill(supervisor)
-                within(10, lambda: account.lock_holder() != supervisor,
-                       "its end")
-            else:
-                restart("blog", account)
+                within(10, lambda: account.lock_holder() not in (
+                    0, supervisor), "another one")
+                within(10, lambda: account.workers("blog"), "its worker")
+            restart("blog", account)
         same(account, "tools/wiki")
         account.close()
 
