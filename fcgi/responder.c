@@ -25,6 +25,7 @@
 #include "lib/proc.h"
 #include "lib/route.h"
 #include "lib/supervisor.h"
+#include "lib/trace.h"
 #include "lib/url.h"
 #include "lib/wire.h"
 #include "lib/xalloc.h"
@@ -1794,6 +1795,7 @@ responder_run(const struct responder_spec *spec)
 {
 	struct responder r;
 
+	trace_on_death();
 	responder_init(&r, spec);
 	for (size_t i = 0; i < spec->nlisteners; i++) {
 		r.listener[i].owner = &r;

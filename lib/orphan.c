@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "lib/proc.h"
 
 #define GENERATION_LENGTH 32
+#define ORPHAN_BOARD      5 /* the descriptor of its page */
 
 static int
 is_hexadecimal(const char *text)
@@ -91,6 +93,25 @@ orphans_read(struct orphans *all, int boards_dir, int64_t now)
 	}
 	free(o);
 	closedir(dir);
+}
+
+void
+orphans_end(struct orphans *all, int boards_dir)
+{
+	struct orphan *o;
+	int fd;
+
+	for (o = all->first; o != NULL; o = o->next) {
+		if (o->is_dead || !page_read(o, boards_dir) || o->is_dead ||
+		    o->board.word[BOARD_STATE] != BOARD_STARTING)
+			continue;
+		fd = openat(boards_dir, o->page,
+		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (fd != -1)
+			(void)proc_signal_holder(
+			    o->pid, ORPHAN_BOARD, fd, SIGKILL);
+		fd_close(&fd);
+	}
 }
 
 void

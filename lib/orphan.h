@@ -43,6 +43,10 @@ void orphans_release(struct orphans *);
 struct orphan *orphans_take(struct orphans *, const char *generation);
 /* Has it ended meanwhile with a request in its hands? Reads its page again. */
 int orphan_has_lost(struct orphan *, int boards_dir);
+/* Those that live, that nobody has taken, and that have not even started: they
+ * were to be a new generation, and would never hear that nobody waits. The
+ * others have what is queued, and leave when they have come. */
+void orphans_end(struct orphans *, int boards_dir);
 /* Is that process one of them? */
 int orphans_have(const struct orphans *, pid_t);
 /* Lives one whose queue may still be offered? */

@@ -862,7 +862,8 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 		if (pool_ready_workers(p) == 0)
 			pool_note_late(p, now);
 	} else if (strcmp(type, "imported") == 0)
-		forkservers_learn(p->host->forkservers, p->preload,
+		forkservers_learn(p->host->forkservers,
+		    p->preload != NULL ? p->preload : "",
 		    link_string(message, "modules"), now);
 	else if (strcmp(type, "failed") == 0)
 		pool_fail(p, "cannot-start", link_string(message, "text"),

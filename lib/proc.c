@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -430,6 +431,26 @@ proc_adopt_holder(struct proc *p, struct loop *loop, pid_t pid, int fd,
 	return 0;
 }
 
+int
+proc_signal_holder(pid_t pid, int fd, int held, int signo)
+{
+	int sent = -1;
+
+#if defined SYS_pidfd_open && defined SYS_pidfd_send_signal
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (pidfd != -1 && proc_holds(pid, fd, held))
+		sent = pidfd_signal(pidfd, signo);
+	fd_close(&pidfd);
+#else
+	(void)pid;
+	(void)fd;
+	(void)held;
+	(void)signo;
+#endif
+	return sent;
+}
+
 void
 proc_told(struct proc *p, int status, int64_t now)
 {
@@ -611,6 +632,27 @@ proc_started(pid_t pid)
 	if (pid > 0)
 		proc_look(pid, &start);
 	return start;
+}
+
+int64_t
+proc_age(pid_t pid)
+{
+	int64_t age = 0;
+
+#ifdef CLOCK_BOOTTIME
+	uint64_t start = proc_started(pid);
+	long ticks = sysconf(_SC_CLK_TCK);
+	struct timespec now;
+
+	if (start == 0 || ticks <= 0 ||
+	    clock_gettime(CLOCK_BOOTTIME, &now) == -1)
+		return 0;
+	age = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 -
+	      (int64_t)(start * 1000 / (uint64_t)ticks);
+#else
+	(void)pid;
+#endif
+	return age > 0 ? age : 0;
 }
 
 int

@@ -69,6 +69,9 @@ int proc_adopt(struct proc *, struct loop *, int pidfd, struct problem *);
 int proc_adopt_holder(
     struct proc *, struct loop *, pid_t, int fd, int held, struct problem *);
 
+/* A signal to it, on the same condition: 0, or -1. */
+int proc_signal_holder(pid_t, int fd, int held, int signo);
+
 /* Whoever reaped it says how it ended, before or after its pidfd does. May call
  * ended(). */
 void proc_told(struct proc *, int status, int64_t now);
@@ -98,6 +101,8 @@ void proc_forget(void);
 /* When the process with that pid started, in a unit of the system's own that
  * is only compared; 0 if it is not there, is a zombie, or cannot be told. */
 uint64_t proc_started(pid_t);
+/* For how many ms it has been there; 0 if that cannot be told. */
+int64_t proc_age(pid_t);
 /* Is a process with that pid there (and, if start is not 0, the same one)? */
 int proc_alive(pid_t, uint64_t start);
 

@@ -172,13 +172,13 @@ reload_succeed(struct reload *r, int64_t now)
 	health_end(&r->health);
 	reload_free(r);
 	pool_take_place(new, old, now);
+	all->over(all, old, new, now); /* and whoever has asked comes later */
 	all->settled(all, new->app.name, begun, NULL);
 	if (asked > begun) { /* since it was begun */
 		r = reload_new(all, new);
 		r->asked = asked;
 		reload_turn_at(r, now);
 	}
-	all->over(all, old, new, now);
 }
 
 /* Its worker has answered, or broken that off. */

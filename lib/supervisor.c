@@ -944,9 +944,10 @@ supervisor_settled_due(struct timer *t, int64_t now)
 				  offsetof(struct supervisor, settled));
 
 	supervisor_give_wanted(s, now);
-	if (now - s->orphans.since >= ORPHANS_KEEP_MS)
+	if (now - s->orphans.since >= ORPHANS_KEEP_MS) {
+		orphans_end(&s->orphans, s->host.boards_dir);
 		orphans_release(&s->orphans);
-	else
+	} else
 		(void)loop_timer(
 		    s->loop, t, s->orphans.since + ORPHANS_KEEP_MS);
 }
@@ -1534,7 +1535,7 @@ supervisor_serve(struct supervisor *s)
 	if (s->orphans.first != NULL)
 		(void)loop_timer(s->loop, &s->settled, now + ORPHANS_WAIT_MS);
 	s->logs.due = supervisor_logs_due;
-	trace_on_abort();
+	trace_on_death();
 	loop_signal(s->loop, SIGTERM, supervisor_asked, s);
 	loop_signal(s->loop, SIGINT, supervisor_asked, s);
 	loop_signal(s->loop, SIGCHLD, supervisor_reap, s);

@@ -497,6 +497,7 @@ worker_adopt(struct worker *w, const struct worker_how *how, const char *page,
 		return -1;
 	}
 	w->pid = pid;
+	w->started = now - proc_age(pid);
 	snprintf(w->board_name, sizeof w->board_name, "%s", page);
 	worker_look_at_board(w);
 	switch (w->board.word[BOARD_STATE]) {

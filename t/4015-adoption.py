@@ -40,6 +40,7 @@ def _():
         first = m.supervisor()
         kill(first)
         replaced(m, first)  # nobody has asked for anything
+        second = m.lock_holder()
         settled(m, before)
         now = m.status_of("blog")
         for what in ("requests", "generation", "entry", "python",
@@ -50,6 +51,7 @@ def _():
         within(20, lambda: not m.workers("blog"), "them to leave when idle")
         equal("worker %d has left" % before[0] in m.log(), True)
         m.served()
+        equal(m.lock_holder(), second)
         m.end()
 
 

@@ -80,9 +80,16 @@ def _():
     kill(old, signal.SIGABRT)
     gone(old)
     within(5, lambda: other_than(m, old), "another one")
-    found = re.search(r"-- it was told to abort; where it is:\n((?:.+\n)+?)"
+    found = re.search(r"-- dies of signal 06; where it is:\n((?:.+\n)+?)"
                       r"-- that is all", m.log())
     assert found and found.group(1).count("mamayo.fcgi") >= 2, m.log()
+    m.served()
+    old = m.supervisor()
+    is_traced = b"asan" not in Process(old).read("maps")
+    kill(old, signal.SIGSEGV)  # as of an error of its own
+    gone(old)
+    within(5, lambda: other_than(m, old), "another one")
+    equal("-- dies of signal 11; where it is:" in m.log(), is_traced)
     m.served()
     m.end()
 

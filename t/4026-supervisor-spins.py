@@ -36,7 +36,7 @@ def _():
             time.sleep(0.05)
         equal(c.answer().status, 200)
     gone(old)
-    found = re.search(r"-- it was told to abort; where it is:\n((?:.+\n)+?)"
+    found = re.search(r"-- dies of signal 06; where it is:\n((?:.+\n)+?)"
                       r"-- that is all", m.log())
     assert found and "mamayo.fcgi" in found.group(1), m.log()
     within(10, lambda: sorted(m.workers("blog")) == workers, "its workers")

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/orphan.h"
+#include "lib/proc.h"
 #include "t/check.h"
 #include "t/scene.h"
 
@@ -20,12 +21,12 @@ static struct orphans all;
 static struct problem why;
 static pid_t living, dead;
 static int boards;
+static char name[64];
 
 /* A page of that name, with a request in the worker's hands or none. */
 static void
 page(const char *generation, pid_t pid, uint64_t counter)
 {
-	char name[64];
 	int fd;
 
 	snprintf(name, sizeof name, "%s.%ld", generation, (long)pid);
@@ -56,6 +57,18 @@ end_living(void)
 	kill(living, SIGKILL);
 	waitpid(living, NULL, 0);
 	living = 0;
+}
+
+/* Has that process its page as its descriptor 5? */
+static int
+has_page(pid_t pid)
+{
+	char path[64];
+	struct stat its, st;
+
+	snprintf(path, sizeof path, "/proc/%ld/fd/5", (long)pid);
+	return stat(path, &its) == 0 && fstatat(boards, name, &st, 0) == 0 &&
+	       its.st_ino == st.st_ino;
 }
 
 static void
@@ -163,6 +176,53 @@ START_TEST(test_whatever_else_lies_there_is_nothing)
 }
 END_TEST
 
+START_TEST(test_only_who_never_started_is_ended)
+{
+	int status, fd;
+	uint64_t idle = BOARD_IDLE;
+
+	enter();
+	page(ONE, living, 0); /* which does not hold it */
+	orphans_read(&all, boards, 1000);
+	orphans_end(&all, boards);
+	ck_assert_int_eq(waitpid(living, NULL, WNOHANG), 0);
+	orphans_release(&all);
+	end_living();
+	if (!proc_can_adopt()) {
+		leave();
+		return;
+	}
+	for (int is_idle = 1; is_idle >= 0; is_idle--) {
+		fd = scoreboard_new(boards, "new", &why);
+		if ((living = fork()) == 0) {
+			dup2(fd, 5);
+			for (;;)
+				pause();
+		}
+		snprintf(name, sizeof name, ONE ".%ld", (long)living);
+		ck_assert_int_eq(renameat(boards, "new", boards, name), 0);
+		ck_assert_int_eq(
+		    pwrite(fd, &idle, (size_t)is_idle * 8, 8 * BOARD_STATE),
+		    is_idle * 8);
+		close(fd);
+		while (!has_page(living))
+			usleep(1000);
+		orphans_read(&all, boards, 1000);
+		orphans_end(&all, boards);
+		if (is_idle) {
+			ck_assert_int_eq(waitpid(living, NULL, WNOHANG), 0);
+			end_living();
+		} else {
+			ck_assert_int_eq(waitpid(living, &status, 0), living);
+			ck_assert_int_eq(WTERMSIG(status), SIGKILL);
+			living = 0;
+		}
+		orphans_release(&all);
+	}
+	leave();
+}
+END_TEST
+
 START_TEST(test_they_are_waited_for_as_long_as_it_says)
 {
 	enter();
@@ -186,4 +246,5 @@ SUITE("orphan", test_a_generation_is_32_hexadecimal_digits,
     test_who_dies_later_has_lost_what_is_on_its_page,
     test_of_the_dead_only_those_with_a_request_count,
     test_whatever_else_lies_there_is_nothing,
+    test_only_who_never_started_is_ended,
     test_they_are_waited_for_as_long_as_it_says);

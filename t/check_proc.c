@@ -937,6 +937,9 @@ START_TEST(test_a_process_is_adopted_by_its_number_if_it_holds_the_file)
 	ck_assert_int_eq(
 	    proc_adopt_holder(&c.proc, loop, pid, 5, held, &why), 0);
 	ck_assert_int_eq(c.proc.pid, pid);
+	ck_assert_int_lt(proc_age(pid), 30000);
+	ck_assert_int_gt(proc_age(1), proc_age(pid));
+	ck_assert_int_eq(proc_age(INT_MAX), 0);
 	proc_kill(&c.proc, SIGKILL);
 	until_ended(&c); /* at once: nobody can tell how */
 	ck_assert_int_eq(c.status, PROC_UNKNOWN);
