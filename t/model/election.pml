@@ -13,18 +13,22 @@
  * -DLEAK      a worker holds the lock, too, as a flock would be
  * -DNOBEAT    nobody looks for a supervisor that is stuck
  * -DFORGET    what waits in a queue that was not adopted stays there
- * -DRENEW     a supervisor adopts nothing; workers that it has not started
- *             answer from the queue that they have all the same, and what a
- *             responder has handed over it hands over again
+ * -DAGAIN     it is handed over again, and stays there, too
  */
 #ifndef KILLS
-#define KILLS 2
+#define KILLS 1
 #endif
-#define HANGS   1
+#ifndef HANGS
+#define HANGS 1
+#endif
 #define CRASHES 1
 #define RESPONDERS  2
-#define SUPERVISORS 5 /* KILLS + HANGS + RESPONDERS */
-#define GENERATIONS 5
+#ifndef SUPERVISORS
+#define SUPERVISORS (KILLS + HANGS + 1)
+#endif
+#ifndef GENERATIONS
+#define GENERATIONS (KILLS + HANGS + 1)
+#endif
 
 mtype:life = { FREE, TRYING, SERVING, STUCK, DEAD };
 mtype:life life[SUPERVISORS + 1] = FREE;
@@ -36,6 +40,8 @@ mtype:request request[RESPONDERS] = WAITING;
 byte answers[RESPONDERS];
 byte link[RESPONDERS];   /* the supervisor it talks to */
 byte queue[RESPONDERS];  /* the generation whose queue it holds */
+byte placed[RESPONDERS]; /* the one whose queue its request waits in */
+byte copy[RESPONDERS];   /* another one that it waits in, too: never */
 bool offered[RESPONDERS];
 
 byte generations;
@@ -44,20 +50,15 @@ byte killed, hung, crashed;
 
 #define IS_UP(s) (life[s] == SERVING || life[s] == STUCK)
 
+#ifdef LEAK
+#define FREES_LOCK(s) (lock == s && !(pool[s] != 0 && worker[pool[s]]))
+#else
+#define FREES_LOCK(s) (lock == s)
+#endif
 inline die(s)
 {
 	life[s] = DEAD;
-#ifdef LEAK
-	if
-	:: lock == s && !(pool[s] != 0 && worker[pool[s]]) -> lock = 0
-	:: else
-	fi
-#else
-	if
-	:: lock == s -> lock = 0
-	:: else
-	fi
-#endif
+	lock = (FREES_LOCK(s) -> 0 : lock)
 }
 
 /* A candidate gets a place, as fork(2) would give it one. */
@@ -89,18 +90,22 @@ proctype responder(byte r)
 	:: atomic { offered[r] && link[r] != 0 && life[link[r]] == SERVING ->
 		offered[r] = false;
 		if
-#ifndef RENEW
 		:: pool[link[r]] == 0 -> pool[link[r]] = queue[r] /* adopted */
 		:: pool[link[r]] == queue[r] /* it was, by another's offer */
-#endif
 		:: else -> /* gone: what no worker has taken is moved */
 			queue[r] = 0;
-#ifndef FORGET
 			if
-			:: request[r] == QUEUED -> request[r] = WAITING
+			:: request[r] == QUEUED ->
+				skip;
+#ifdef AGAIN
+				copy[r] = placed[r];
+#endif
+#ifndef FORGET
+				placed[r] = 0;
+				request[r] = WAITING
+#endif
 			:: else
 			fi
-#endif
 		fi }
 	/* it has none: the supervisor gives it that of its pool */
 	:: atomic { request[r] != ANSWERED && queue[r] == 0 && link[r] != 0 &&
@@ -114,7 +119,7 @@ proctype responder(byte r)
 		fi;
 		queue[r] = pool[link[r]] }
 	:: atomic { request[r] == WAITING && queue[r] != 0 ->
-		request[r] = QUEUED }
+		request[r] = QUEUED; placed[r] = queue[r] }
 	:: request[0] == ANSWERED && request[1] == ANSWERED -> break
 	od
 }
@@ -151,31 +156,30 @@ inline take(r)
 proctype workers(byte g)
 {
 	do
-	:: atomic { worker[g] && request[0] == QUEUED && queue[0] == g ->
+	:: atomic { worker[g] && request[0] == QUEUED && placed[0] == g ->
 		take(0) }
-	:: atomic { worker[g] && request[1] == QUEUED && queue[1] == g ->
+	:: atomic { worker[g] && request[1] == QUEUED && placed[1] == g ->
 		take(1) }
-#ifdef RENEW
-	:: atomic { worker[g] && answers[0] == 0 && queue[0] != g &&
-	    g < generations -> answers[0]++ }
-#endif
+	:: atomic { worker[g] && copy[0] == g -> copy[0] = 0; take(0) }
+	:: atomic { worker[g] && copy[1] == g -> copy[1] = 0; take(1) }
 	:: request[0] == ANSWERED && request[1] == ANSWERED -> break
 	od
 }
 
+#define FAULTS_OF(s)                                                          \
+	:: atomic { killed < KILLS && (life[s] == TRYING || IS_UP(s)) ->      \
+		killed++; die(s) }                                            \
+	:: atomic { hung < HANGS && life[s] == SERVING ->                     \
+		hung++; life[s] = STUCK }                                     \
+	:: atomic { crashed < CRASHES && worker[s] ->                         \
+		crashed++; worker[s] = false }
+
 proctype faults()
 {
-	byte s = 1;
-
 	do
-	:: s < SUPERVISORS -> s++
-	:: s > 1 -> s--
-	:: atomic { killed < KILLS && (life[s] == TRYING || IS_UP(s)) ->
-		killed++; die(s) }
-	:: atomic { hung < HANGS && life[s] == SERVING ->
-		hung++; life[s] = STUCK }
-	:: atomic { crashed < CRASHES && s <= GENERATIONS && worker[s] ->
-		crashed++; worker[s] = false }
+	FAULTS_OF(1)
+	FAULTS_OF(2)
+	FAULTS_OF(3)
 	:: break
 	od
 }
