@@ -79,6 +79,8 @@ exchange_free(struct exchange *ex)
 		ex->rules->walk = ex->next;
 	if (ex->place != NULL && (*ex->place = ex->next) != NULL)
 		ex->next->place = ex->place;
+	else if (ex->place != NULL)
+		ex->rules->end = ex->place;
 	exchange_leave_queue(ex);
 	if (ex->has_url)
 		url_release(&ex->url);

@@ -60,6 +60,8 @@ struct exchange_rules {
 	uint64_t link;     /* which link to a supervisor this is */
 	int64_t heartbeat; /* ms of silence before one is sent behind Apache */
 	struct fates fates;
+	struct exchange **end; /* of the responder's list of all of them, in
+				  the order in which they came */
 	struct exchange *walk; /* where who walks over all of them goes on: any
 				  may be freed meanwhile */
 	/* a request was not answered in the time it may wait: has a worker

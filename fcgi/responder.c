@@ -1312,10 +1312,9 @@ responder_complete(struct conn *c, int64_t now)
 		conn_page(c, &page, now);
 		return;
 	}
-	ex->place = &r->exchanges;
-	if ((ex->next = r->exchanges) != NULL)
-		ex->next->place = &ex->next;
-	r->exchanges = ex;
+	ex->place = r->rules.end;
+	*ex->place = ex;
+	r->rules.end = &ex->next;
 	guard_watch(&r->guard, now);
 	responder_begin(r, ex, now);
 }
@@ -1751,6 +1750,7 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 		.spool_lost = responder_spool_lost,
 		.owner = r };
 	r->rules = (struct exchange_rules){ .loop = r->loop,
+		.end = &r->exchanges,
 		.spool_dir = r->account->run_fd,
 		.heartbeat = RESPONDER_HEARTBEAT,
 		.ask = responder_ask,

@@ -62,6 +62,26 @@ def _():
         equal(c.answer().status, 200)
 
 
+@test("who waits for a supervisor is served in the order of coming")
+def _():
+    m = Mamayo(workers={"max": 1})
+    m.app("blog")
+    os.mkdir(m.path("run"), 0o700)
+    mute = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mute.bind(m.path("run", "sock"))
+    mute.listen(100)
+    m.start()
+    visitors = [m.connect() for _ in range(10)]
+    for i, c in enumerate(visitors):
+        c.send(fcgi.request("/blog/sleep?seconds=0&name=%d" % i))
+        c.taken()
+    mute.close()
+    os.unlink(m.path("run", "sock"))
+    for c in visitors:
+        equal(c.answer().status, 200)
+    equal(m.journal(), ["started %d" % i for i in range(10)])
+
+
 @test("who waits while no supervisor can be started is told so at once, and"
       " the log says why")
 def _():
