@@ -11,21 +11,13 @@
  * Every message is one JSON object with "type".
  *
  * worker -> supervisor (descriptor 3 of the worker)
- *   ready    entry, why, pure, python  imported; takes requests from now on.
- *            pure: why it does without the accelerator; "" if it does not,
- *            and then it knows "lend"
+ *   ready    entry, why, pure, python, files  imported; takes requests from
+ *            now on. pure: why it does without the accelerator; "" if it does
+ *            not, and then it knows "lend"; files: of the app's directory, that
+ *            it has imported, with ":" between them
  *   attach   protocol (as text), and what ready has, if it is: the first
  *            message on a connection to run/sock, when its supervisor has
  *            died. The connection is its control socket from now on
- *   imported modules                 that it needs of the interpreter's own
- *            library: names with blanks between them; answers `tell`
- *   failed   kind, text, detail      cannot be started; it exits with 3 next.
- *            kind: syntax module callable entry exception python; text: a
- *            sentence of advice; detail: the traceback
- *   ready    entry, why, pure, files imported; takes requests from now on.
- *            pure: why it does without the accelerator; "" if it does not,
- *            and then it knows "lend"; files: of the app's directory, that it
- *            has imported, with ":" between them
  *   imported modules, files          since then. modules: that it needs of the
  *            interpreter's own library, with blanks between them; answers
  *            `tell`
