@@ -43,6 +43,7 @@
 	30000 /* ms that a queue is kept for the next supervisor */
 #define RESPONDER_LEAVE      5000 /* ms for a new connection to say something */
 #define RESPONDER_FORK_EVERY 1000 /* ms between two candidates of ours */
+#define RESPONDER_REFUSALS   2    /* in a row: it is not over in a moment */
 #define RESPONDER_LEAVE_BACK 1000 /* ms for workers to return our sockets */
 #define RESPONDER_SWEEP      20   /* ms until ended connections are seen */
 #define RESPONDER_STEP_IN    5    /* ms that connections are left to workers */
@@ -93,6 +94,7 @@ struct responder {
 	struct watch born; /* ends when a candidate of ours is done; fd -1 */
 	struct timer reach;
 	int64_t reach_wait, forked_at, lost_at;
+	unsigned refusals; /* in a row, of the system to fork a candidate */
 	struct timer active;
 	int64_t active_at;
 
@@ -178,9 +180,13 @@ responder_elect(struct responder *r, int64_t now)
 		if (loop_watch(r->loop, &r->born) == -1)
 			fd_close(&r->born.fd);
 	}
-	if (proc_fork(responder_candidate, &c) == -1)
+	if (proc_fork(responder_candidate, &c) != -1)
+		r->refusals = 0;
+	else {
 		log_error("cannot start a supervisor: %s; trying again",
 		    strerror(errno));
+		r->refusals++; /* who waits is told when the timer is due */
+	}
 	fd_close(&c.told);
 }
 
@@ -435,6 +441,8 @@ responder_reach_due(struct timer *t, int64_t now)
 		responder_sorry(r, NULL, now);
 	if (r->exchanges != NULL || responder_keeps(r, now))
 		responder_reach(r, now);
+	if (r->refusals >= RESPONDER_REFUSALS)
+		responder_sorry(r, NULL, now);
 }
 
 /* What the supervisor is to know; -1 if there is none. Takes message. */
