@@ -114,6 +114,7 @@ static void responder_pause(struct responder *, int64_t);
 static int responder_accept(struct responder *, int, int64_t);
 static void responder_queue_over(struct responder *, struct queue *, int64_t);
 static void responder_look_at_sockets(struct responder *, int64_t);
+static int responder_spool_lost(struct conn_rules *);
 
 /* ------------------------------------------------------ the supervisor -- */
 
@@ -209,6 +210,7 @@ responder_decided(struct watch *w, short got, int64_t now)
 	}
 	if (r->link.fd != -1 || r->exchanges == NULL)
 		return;
+	(void)responder_spool_lost(&r->conn_rules); /* it may be elsewhere */
 	loop_cancel(r->loop, &r->reach);
 	r->reach_wait = 0;
 	responder_reach(r, now);

@@ -209,17 +209,32 @@ account_hash(const char *text)
 	return hash;
 }
 
-/* Writes into run/where which place is used instead. */
+/*
+ * run/where has two lines: the place that is used instead, and the inode of
+ * run/, so that a copy of a root directory is not served by the original's
+ * supervisor.
+ */
 static void
 account_tell_where(int run_fd, const char *place)
 {
-	int fd = openat(run_fd, "where",
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
+	char *text, name[32];
+	int fd, failed;
 
-	if (fd == -1)
+	/* others read it meanwhile: it is put in place at once */
+	snprintf(name, sizeof name, "where.%ld", (long)getpid());
+	fd = openat(run_fd, name,
+	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd == -1 || fstat(run_fd, &st) == -1) {
+		fd_close(&fd);
 		return;
-	if (fd_write_all(fd, place, strlen(place)) == 0)
-		(void)fd_write_all(fd, "\n", 1);
+	}
+	text = xprintf("%s\n%llu\n", place, (unsigned long long)st.st_ino);
+	failed = fd_write_all(fd, text, strlen(text)) == -1 ||
+		 renameat(run_fd, name, run_fd, "where") == -1;
+	if (failed)
+		unlinkat(run_fd, name, 0);
+	free(text);
 	fd_close(&fd);
 }
 
@@ -227,18 +242,22 @@ account_tell_where(int run_fd, const char *place)
 static char *
 account_read_where(int run_fd)
 {
-	char place[sizeof((struct sockaddr_un *)NULL)->sun_path];
+	char text[sizeof((struct sockaddr_un *)NULL)->sun_path + 24], *end;
+	struct stat st;
 	int fd = openat(
 	    run_fd, "where", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	ssize_t n;
 
 	if (fd == -1)
 		return NULL;
-	n = read(fd, place, sizeof place);
+	n = read(fd, text, sizeof text - 1);
 	fd_close(&fd);
-	if (n < 2 || place[0] != '/' || place[n - 1] != '\n')
+	text[n > 0 ? n : 0] = '\0';
+	if (text[0] != '/' || (end = strchr(text, '\n')) == NULL ||
+	    fstat(run_fd, &st) == -1 ||
+	    strtoull(end + 1, NULL, 10) != (unsigned long long)st.st_ino)
 		return NULL;
-	return xstrndup(place, (size_t)n - 1);
+	return xstrndup(text, (size_t)(end - text));
 }
 
 /* A place for lock and socket when run/ cannot hold them. */
@@ -270,7 +289,8 @@ account_other_run(struct account *a, int run_fd, struct problem *why)
 			continue;
 		fd = account_directory(a, tried[i], 0700, 1, &first);
 		if (fd != -1) {
-			account_tell_where(run_fd, tried[i]);
+			if (i > 0)
+				account_tell_where(run_fd, tried[i]);
 			free(a->run);
 			a->run = xstrdup(tried[i]);
 		}
@@ -279,21 +299,33 @@ account_other_run(struct account *a, int run_fd, struct problem *why)
 		free(tried[i]);
 	if (fd == -1)
 		problem_set(why,
-		    "%s is too long a path for a socket, and "
-		    "there is no other place: %s",
+		    "%s cannot hold a socket (it is too long a path, or on a "
+		    "network), and there is no other place: %s",
 		    a->run, first.text);
 	return fd;
 }
 
-int
-account_open_run(struct account *a, struct problem *why)
+/* Is another place used instead of that run/? */
+static int
+account_is_elsewhere(int run_fd)
+{
+	char *place = account_read_where(run_fd);
+
+	free(place);
+	return place != NULL;
+}
+
+static int
+account_enter_run(struct account *a, int is_unfit, struct problem *why)
 {
 	int fd = account_directory(a, a->run, 0700, 1, why), other;
 
 	if (fd == -1)
 		return -1;
-	if (strlen(a->run) + ACCOUNT_SOCK_ROOM >
-	    sizeof((struct sockaddr_un *)NULL)->sun_path) {
+	if (is_unfit ||
+	    strlen(a->run) + ACCOUNT_SOCK_ROOM >
+		sizeof((struct sockaddr_un *)NULL)->sun_path ||
+	    account_is_elsewhere(fd)) {
 		other = account_other_run(a, fd, why);
 		fd_close(&fd);
 		fd = other;
@@ -307,6 +339,25 @@ account_open_run(struct account *a, struct problem *why)
 	if (mkdirat(fd, "preload", 0700) == -1 && errno != EEXIST)
 		return problem_sys(why, "%s/preload", a->run);
 	return 0;
+}
+
+int
+account_open_run(struct account *a, struct problem *why)
+{
+	return account_enter_run(a, 0, why);
+}
+
+int
+account_leave_run(struct account *a, struct problem *why)
+{
+	char *run = xprintf("%s/run", a->root);
+	int was_left = strcmp(run, a->run) != 0;
+
+	free(run);
+	if (was_left) /* that was the other place */
+		return problem_set(
+		    why, "%s can hold no lock or no socket, either", a->run);
+	return account_enter_run(a, 1, why);
 }
 
 int

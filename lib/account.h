@@ -14,8 +14,9 @@
  * it belongs to the user, where that says nothing.
  *
  * run/ must be able to hold a lock and a socket; where its path is too long
- * for a socket, "mamayo-HASH" in $XDG_RUNTIME_DIR, /run/user/UID or
- * /tmp/mamayo-UID-HASH is used instead, and run/where says so.
+ * for a socket, or its file system has none or no locks, "mamayo-HASH" in
+ * $XDG_RUNTIME_DIR, /run/user/UID or /tmp/mamayo-UID-HASH is used instead, and
+ * run/where says so.
  */
 struct account {
 	char *root, *apps, *logs;
@@ -46,8 +47,13 @@ int account_open(struct account *, struct problem *);
 int account_read_settings(struct account *, struct problem *);
 
 /* Opens run/ (or the place used instead) again: it may have been removed, and
- * made anew. On failure run_fd stays as it was. */
+ * made anew, or another one is used now. On failure run_fd stays as it was. */
 int account_open_run(struct account *, struct problem *);
+
+/* run/ has turned out to hold no lock or no socket: from now on another place
+ * is used, by everybody who opens run/ after this. 0, or -1 with the reason
+ * why there is none, and all stays as it was. */
+int account_leave_run(struct account *, struct problem *);
 
 /* Only paths: nothing is made (for commands that only look). */
 int account_find(struct account *, struct problem *);

@@ -26,18 +26,27 @@ lease_init(struct lease *l, const char *run_directory)
 }
 
 static int
-lease_address(const char *path, struct sockaddr_un *address)
+lease_address(
+    const char *directory, const char *name, struct sockaddr_un *address)
 {
-	size_t n = strlen(path);
+	int n;
 
 	memset(address, 0, sizeof *address);
 	address->sun_family = AF_UNIX;
-	if (n >= sizeof address->sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address->sun_path, path, n);
-	return 0;
+	n = snprintf(address->sun_path, sizeof address->sun_path, "%s%s",
+	    directory, name);
+	if (n >= 0 && (size_t)n < sizeof address->sun_path)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
+}
+
+/* Does errno say that such a thing is not to be had in that place? */
+static int
+lease_is_unfit(void)
+{
+	return errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP ||
+	       errno == EPERM;
 }
 
 static int
@@ -71,10 +80,10 @@ lease_bind(struct lease *l, struct problem *why)
 	struct sockaddr_un address;
 	struct stat there;
 	char *temporary = xprintf("%s.%ld", l->sock_path, (long)getpid());
-	int fd = -1, is_bound;
+	int fd = -1, is_bound, result = -1;
 	mode_t mask;
 
-	if (lease_address(temporary, &address) == -1) {
+	if (lease_address(temporary, "", &address) == -1) {
 		problem_sys(why, "%s", temporary);
 		goto fail;
 	}
@@ -90,6 +99,7 @@ lease_bind(struct lease *l, struct problem *why)
 	if (!is_bound || listen(fd, LEASE_BACKLOG) == -1 ||
 	    lstat(temporary, &there) == -1 ||
 	    lease_put(temporary, l->sock_path) == -1) {
+		result = lease_is_unfit() ? LEASE_UNFIT : -1;
 		problem_sys(why, "cannot make a socket at %s", l->sock_path);
 		unlink(temporary);
 		goto fail;
@@ -104,13 +114,14 @@ lease_bind(struct lease *l, struct problem *why)
 fail:
 	fd_close(&fd);
 	free(temporary);
-	return -1;
+	return result;
 }
 
 int
 lease_take(struct lease *l, struct problem *why)
 {
 	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int result;
 
 	for (int tries = 0; tries < LEASE_TRIES; tries++) {
 		fd_close(&l->lock);
@@ -124,10 +135,14 @@ lease_take(struct lease *l, struct problem *why)
 				fd_close(&l->lock);
 				return 0;
 			}
-			return problem_sys(why, "cannot lock %s", l->lock_path);
+			result = lease_is_unfit() ? LEASE_UNFIT : -1;
+			problem_sys(why, "cannot lock %s", l->lock_path);
+			return result;
 		}
-		if (lease_same_file(l->lock, l->lock_path))
-			return lease_bind(l, why) == -1 ? -1 : 1;
+		if (lease_same_file(l->lock, l->lock_path)) {
+			result = lease_bind(l, why);
+			return result == 0 ? 1 : result;
+		}
 	}
 	return problem_set(why, "%s is replaced again and again", l->lock_path);
 }
@@ -182,12 +197,11 @@ int
 lease_connect(const char *run_directory)
 {
 	struct sockaddr_un address;
-	char *path = xprintf("%s/sock", run_directory);
 	uid_t uid;
 	pid_t pid;
 	int fd = -1;
 
-	if (lease_address(path, &address) == -1)
+	if (lease_address(run_directory, "/sock", &address) == -1)
 		goto fail;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	if (fd == -1 || fd_cloexec(fd, 1) == -1 || fd_nonblock(fd) == -1)
@@ -199,11 +213,9 @@ lease_connect(const char *run_directory)
 		errno = EPERM;
 		goto fail;
 	}
-	free(path);
 	return fd;
 
 fail:
-	free(path);
 	fd_close(&fd);
 	return -1;
 }

@@ -27,7 +27,9 @@ struct lease {
 void lease_init(struct lease *, const char *run_directory);
 
 /* Returns 1 when we are the supervisor now, 0 when somebody else is, -1 when
- * the directory cannot be used, with the reason. */
+ * the directory cannot be used, with the reason: LEASE_UNFIT if that is its
+ * file system, which has no locks or no sockets, as over a network. */
+#define LEASE_UNFIT (-2)
 int lease_take(struct lease *, struct problem *);
 
 /* Is the file that we have locked still the one at the path, and our socket

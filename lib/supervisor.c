@@ -1562,6 +1562,28 @@ candidate_sorry(const struct problem *why)
 	return fd_write_all(0, why->text, strlen(why->text)) == 0 ? 1 : 2;
 }
 
+/* Takes the lease, if need be in another place than run/. */
+static int
+candidate_takes(struct supervisor *s, struct problem *why)
+{
+	struct problem unfit, other;
+	int taken;
+
+	lease_init(&s->lease, s->account.run);
+	taken = lease_take(&s->lease, &unfit);
+	if (taken != LEASE_UNFIT) {
+		*why = unfit;
+		return taken;
+	}
+	lease_release(&s->lease);
+	if (account_leave_run(&s->account, &other) == -1)
+		return problem_set(why, "%s; %s", unfit.text, other.text);
+	log_warn("%s, perhaps because it is on a network; using %s instead",
+	    unfit.text, s->account.run);
+	lease_init(&s->lease, s->account.run);
+	return lease_take(&s->lease, why);
+}
+
 int
 supervisor_candidate(char *root)
 {
@@ -1587,11 +1609,10 @@ supervisor_candidate(char *root)
 		problem_sys(&why, "cannot write %s", s.account.log);
 		return candidate_sorry(&why);
 	}
-	lease_init(&s.lease, s.account.run);
-	taken = lease_take(&s.lease, &why);
+	taken = candidate_takes(&s, &why);
 	if (taken != 1) {
 		lease_release(&s.lease);
-		return taken == -1 ? candidate_sorry(&why) : 0;
+		return taken < 0 ? candidate_sorry(&why) : 0;
 	}
 	log_info(
 	    "supervisor of %s, mamayo %s", s.account.root, PACKAGE_VERSION);

@@ -1,5 +1,5 @@
 """What the system may refuse: processes, locks, sockets, time (faults 45, 47,
-48, 59, 72). t/faults.c is preloaded and refuses them."""
+48, 59, 66, 72). t/faults.c is preloaded and refuses them."""
 import os
 import shutil
 import signal
@@ -307,6 +307,76 @@ def _():
     equal(m.supervisor(), supervisor)
     equal(set(workers) <= set(m.workers("blog")), True)
     equal("progress" in m.log(), False)
+    m.end()
+
+
+# -- locks and sockets are refused, as by a network's file system (fault 66) --
+
+def elsewhere(m, what):
+    """Where its run/ is now; it is said once in the log, with the reason."""
+    with open(m.path("run", "where")) as f:
+        place = f.readline().strip()
+    equal(os.path.basename(place).startswith("mamayo-"), True, place)
+    m.places.append(place)
+    equal(m.log().count("using %s instead" % place), 1, m.log())
+    assert what in m.log(), m.log()
+    return place
+
+
+@test("fault 66: run/ holds no lock, or no socket: another place is used, and"
+      " everybody finds it")
+def _():
+    for fault, what in (
+            ("lock", "cannot lock %s: No locks available"),
+            ("bind", "cannot make a socket at %s: Operation not permitted")):
+        m = Faulty()
+        m.cause(fault, m.path("run"))
+        m.app("blog")
+        first = m.start()[0]
+        began = time.monotonic()
+        m.served()
+        assert time.monotonic() - began < 3
+        place = elsewhere(m, what % m.path(
+            "run", "lock" if fault == "lock" else "sock"))
+        status = m.command("status", "--json")
+        equal(status.returncode, 0, status.stderr)
+        supervisor = m.supervisor()
+        m.start(3)  # others find the same
+        for address in m.sockets:
+            equal(fcgi.fetch(address, "/blog/unread").status, 200)
+        equal(m.supervisors(), [supervisor])
+        kill(supervisor)
+        gone(supervisor)
+        began = time.monotonic()
+        m.served()
+        within(5, lambda: len(m.supervisors()) == 1
+               and m.supervisor() != supervisor)
+        m.served()
+        # bodies that are kept in files, scoreboards, adapters
+        equal(m.get("/blog/body", "POST", b"x" * 300000).status, 200)
+        equal(len(os.listdir(os.path.join(place, "workers"))), 1)
+        equal(m.log().count("instead"), 1)
+        m.kill_responder(first, signal.SIGTERM)
+        m.end()
+
+
+@test("fault 66: there is no other place, either: a page, and the log says why;"
+      " when there is one, it serves")
+def _():
+    m = Faulty({"XDG_RUNTIME_DIR": "/dev/null"})
+    m.cause("lock", "/")
+    m.app("blog")
+    pid = m.start()[0]
+    for _ in range(3):
+        got = m.get("/blog/unread")
+        equal((got.status, got.error, got.header("Retry-After")),
+              (503, "resources", "10"))
+    assert "no supervisor could be started: cannot lock" in m.log(), m.log()
+    assert "No locks available" in m.log()
+    equal(m.ended(pid), None)
+    m.mend("lock")
+    within(5, lambda: m.get("/blog/unread").status == 200)
+    m.places += m.elsewhere()
     m.end()
 
 

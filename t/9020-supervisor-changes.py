@@ -122,7 +122,7 @@ def _():
     m.start()
     worker = m.text("/blog/pid")
     with open(m.path("run", "where")) as f:
-        place = f.read().strip()
+        place = f.readline().strip()
     m.places.append(place)
     m.listen("unix:" + os.path.join(m.dir, "l"),
              env={"XDG_RUNTIME_DIR": os.path.join(m.dir, "xdg")})

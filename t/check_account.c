@@ -717,6 +717,53 @@ START_TEST(test_a_place_that_is_a_trap_is_passed_over)
 }
 END_TEST
 
+/* A lock or a socket may be refused by a file system, too. */
+START_TEST(test_a_run_that_was_left_is_left_by_everybody_but_a_copy)
+{
+	char first[256], text[512];
+
+	enter();
+	runtime_directory();
+	opens();
+	ck_assert_str_eq(account.run, below(root, "run"));
+	ck_assert_int_eq(account_leave_run(&account, &why), 0);
+	is_elsewhere(below(scene, "x/mamayo-"));
+	snprintf(first, sizeof first, "%s", account.run);
+	ck_assert_int_eq(account_leave_run(&account, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, first));
+	again();
+	opens();
+	ck_assert_str_eq(account.run, first);
+	again();
+	account.only_looks = 1;
+	opens();
+	ck_assert_str_eq(account.run, first);
+	again();
+	/* a copy of the directory, which has not been tried */
+	scene_read(below(root, "run/where"), text, sizeof text);
+	ck_assert_int_eq(rename(below(root, "run"), below(root, "run.old")), 0);
+	ck_assert_int_eq(mkdir(below(root, "run"), 0700), 0);
+	scene_write(below(root, "run/where"), text);
+	opens();
+	ck_assert_str_eq(account.run, below(root, "run"));
+	leave();
+}
+END_TEST
+
+START_TEST(test_a_run_that_cannot_be_left_for_anything_stays)
+{
+	enter();
+	opens();
+	scene_write("x", "no directory");
+	setenv("XDG_RUNTIME_DIR", below(scene, "x"), 1);
+	effective_user = real_user + 4711; /* has no /run/user/UID, nor owns */
+	ck_assert_int_eq(account_leave_run(&account, &why), -1);
+	ck_assert_str_eq(account.run, below(root, "run"));
+	effective_user = real_user;
+	leave();
+}
+END_TEST
+
 SUITE("account", test_is_mamayo_in_the_home_of_the_password_database,
     test_makes_its_directories_and_only_once, test_only_to_look_makes_nothing,
     test_is_what_MAMAYO_ROOT_says,
@@ -744,4 +791,6 @@ SUITE("account", test_is_mamayo_in_the_home_of_the_password_database,
     test_two_roots_get_two_places_and_one_root_always_the_same,
     test_without_a_runtime_directory_tmp_is_used,
     test_a_relative_runtime_directory_is_passed_over,
-    test_a_place_that_is_a_trap_is_passed_over);
+    test_a_place_that_is_a_trap_is_passed_over,
+    test_a_run_that_was_left_is_left_by_everybody_but_a_copy,
+    test_a_run_that_cannot_be_left_for_anything_stays);

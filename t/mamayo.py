@@ -509,7 +509,7 @@ class Mamayo:
         """What is used in the place of run/, outside of our directory."""
         try:
             with open(self.path("run", "where")) as f:
-                return [f.read().strip()]
+                return [f.readline().strip()]
         except OSError:
             return []
 
