@@ -199,7 +199,7 @@ url_leads_here(struct params *p, const struct lent_socket *l)
 	int leads;
 
 	if (redirected != NULL ||
-	    params_url(p, l->program, l->base, &url) == URL_BAD)
+	    params_url(p, l->program, l->base, &url) != URL_OK)
 		return 0;
 	leads = url.path_length >= mount &&
 		memcmp(url.path, l->mount, mount) == 0 &&

@@ -279,6 +279,20 @@ conn_begin(struct conn *c, const struct record *r, int64_t now)
 	conn_arm(c, now);
 }
 
+/* What is wrong with its parameters; without memory nothing is. */
+static void
+conn_refuse_params(
+    struct conn *c, enum params_result result, const char *reason)
+{
+	if (result == PARAMS_BAD)
+		conn_refuse(c, 400, "bad-request", "%s", reason);
+	else if (result == PARAMS_TOO_MUCH)
+		conn_refuse(c, 431, "headers", "%s", reason);
+	else
+		conn_refuse(
+		    c, 503, "resources", "there is no memory for a request");
+}
+
 static void
 conn_pair(struct conn *c, const struct pair *pair)
 {
@@ -288,12 +302,12 @@ conn_pair(struct conn *c, const struct pair *pair)
 		return;
 	result = params_add(&c->params, pair->name, pair->name_length,
 	    pair->value, pair->value_length);
-	if (result == PARAMS_TOO_MUCH)
-		conn_refuse(c, 431, "headers",
-		    "the request's headers are larger than mamayo accepts");
-	else if (result == PARAMS_BAD)
-		conn_refuse(c, 400, "bad-request",
-		    "a header or variable of the request cannot be right");
+	if (result != PARAMS_OK)
+		conn_refuse_params(c, result,
+		    result == PARAMS_TOO_MUCH
+			? "the request's headers are larger than mamayo accepts"
+			: "a header or variable of the request cannot be "
+			  "right");
 }
 
 static void
@@ -309,7 +323,8 @@ conn_params(struct conn *c, const struct record *r, int64_t now)
 		return;
 	}
 	if (buf_add(&c->pairs, r->content, r->length) == -1) {
-		conn_refuse(c, 431, "headers",
+		conn_refuse_params(c,
+		    errno == ENOMEM ? PARAMS_NO_MEMORY : PARAMS_TOO_MUCH,
 		    "the request's headers are larger than mamayo accepts");
 		return;
 	}
@@ -344,6 +359,7 @@ static void
 conn_params_end(struct conn *c)
 {
 	const char *length, *method;
+	enum params_result result;
 	struct problem why;
 
 	c->state = CONN_BODY;
@@ -356,14 +372,9 @@ conn_params_end(struct conn *c)
 	buf_release(&c->pairs);
 	if (c->refused)
 		return;
-	switch (params_settle(&c->params, &why)) {
-	case PARAMS_OK:
-		break;
-	case PARAMS_BAD:
-		conn_refuse(c, 400, "bad-request", "%s", why.text);
-		return;
-	case PARAMS_TOO_MUCH:
-		conn_refuse(c, 431, "headers", "%s", why.text);
+	result = params_settle(&c->params, &why);
+	if (result != PARAMS_OK) {
+		conn_refuse_params(c, result, why.text);
 		return;
 	}
 	length = params_get(&c->params, "CONTENT_LENGTH");
@@ -408,9 +419,12 @@ conn_stdin(struct conn *c, const struct record *r)
 static void
 conn_set_length(struct conn *c)
 {
-	if (c->body.length > 0 &&
-	    params_set_length(&c->params, c->body.length) != PARAMS_OK)
-		conn_refuse(c, 431, "headers",
+	enum params_result result = PARAMS_OK;
+
+	if (c->body.length > 0)
+		result = params_set_length(&c->params, c->body.length);
+	if (result != PARAMS_OK)
+		conn_refuse_params(c, result,
 		    "the request's headers are larger than mamayo accepts");
 }
 

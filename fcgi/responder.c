@@ -332,6 +332,23 @@ responder_look_at_sockets(struct responder *r, int64_t now)
 			(void)responder_accept(r, r->listener[i].fd, now);
 }
 
+/* What the supervisor is to know; -1 if there is none. Takes message. For want
+ * of memory it can be told nothing: then the link is given up, for with the
+ * next one everything is said again. */
+static int
+responder_tell(struct responder *r, json_t *message)
+{
+	if (r->link.fd == -1) {
+		json_decref(message);
+		return -1;
+	}
+	if (link_send(r->link.fd, message, NULL, 0) == 0)
+		return 0;
+	if (errno == ENOMEM)
+		shutdown(r->link.fd, SHUT_RDWR);
+	return -1;
+}
+
 /* What has gone on without a supervisor is offered to the next one. */
 static void
 responder_offer(struct responder *r)
@@ -364,12 +381,11 @@ responder_hello(struct responder *r)
 
 	snprintf(
 	    id, sizeof id, "%016llx", (unsigned long long)r->rules.responder);
-	(void)link_send(r->link.fd,
-	    json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "type", "hello",
-		"role", "responder", "version", PACKAGE_VERSION, "protocol",
-		LINK_PROTOCOL, "id", id, "parent", (json_int_t)r->parent,
-		"parent_start", (json_int_t)r->parent_start),
-	    NULL, 0);
+	(void)responder_tell(
+	    r, json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I}", "type", "hello",
+		   "role", "responder", "version", PACKAGE_VERSION, "protocol",
+		   LINK_PROTOCOL, "id", id, "parent", (json_int_t)r->parent,
+		   "parent_start", (json_int_t)r->parent_start));
 	responder_offer(r);
 	responder_lend(r);
 }
@@ -447,17 +463,6 @@ responder_reach_due(struct timer *t, int64_t now)
 		responder_sorry(r, NULL, now);
 }
 
-/* What the supervisor is to know; -1 if there is none. Takes message. */
-static int
-responder_tell(struct responder *r, json_t *message)
-{
-	if (r->link.fd == -1) {
-		json_decref(message);
-		return -1;
-	}
-	return link_send(r->link.fd, message, NULL, 0);
-}
-
 /* --------------------------------------------------------------- queues -- */
 
 static void
@@ -479,7 +484,10 @@ responder_queue(struct responder *r, const char *name)
 			return q;
 	if ((q = calloc(1, sizeof *q)) == NULL)
 		return NULL;
-	q->name = xstrdup(name);
+	if ((q->name = strdup(name)) == NULL) {
+		free(q);
+		return NULL;
+	}
 	q->send = q->receive = -1;
 	q->most = 1;
 	q->full_end = &q->full;
@@ -793,6 +801,13 @@ responder_welcome(struct exchange *ex, const char *user, int64_t now)
 	conn_page(c, &page, now);
 }
 
+static void
+responder_lacks_memory(struct exchange *ex, int64_t now)
+{
+	exchange_fail(ex, 503, "resources",
+	    "The server is short of memory at the moment.", 10, now);
+}
+
 /* The app is known: into its queue, or wait for that. May free ex. */
 static void
 responder_enqueue(struct responder *r, struct exchange *ex,
@@ -801,8 +816,7 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 	struct queue *q = responder_queue(r, route->name);
 
 	if (q == NULL) {
-		exchange_fail(ex, 503, "resources",
-		    "The server is short of memory at the moment.", 10, now);
+		responder_lacks_memory(ex, now);
 		return;
 	}
 	if (q->send == -1 || (r->link.fd == -1 && !q->is_ready)) {
@@ -821,8 +835,14 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		    now);
 		return;
 	}
-	if (params_place(&ex->conn->params, &ex->url, route->mount) !=
-	    PARAMS_OK) {
+	switch (params_place(&ex->conn->params, &ex->url, route->mount)) {
+	case PARAMS_OK:
+		break;
+	case PARAMS_NO_MEMORY:
+		responder_lacks_memory(ex, now);
+		return;
+	case PARAMS_BAD:
+	case PARAMS_TOO_MUCH:
 		exchange_fail(ex, 431, "headers",
 		    "The request's address is too long.", 0, now);
 		return;
@@ -885,7 +905,13 @@ responder_begin(struct responder *r, struct exchange *ex, int64_t now)
 		    "There is no application at this address.", 0, now);
 		return;
 	}
-	if (params_url(p, r->program, r->base, &ex->url) == URL_BAD) {
+	switch (params_url(p, r->program, r->base, &ex->url)) {
+	case URL_OK:
+		break;
+	case URL_NO_MEMORY:
+		responder_lacks_memory(ex, now);
+		return;
+	case URL_BAD:
 		exchange_fail(ex, 400, "bad-request",
 		    "This address cannot be right.", 0, now);
 		return;
@@ -925,33 +951,52 @@ responder_ask_for_orphans(struct responder *r)
 	}
 }
 
-static void
-responder_take_routes(struct responder *r, const json_t *message, int64_t now)
+/* Takes a part of the routes: 0, or -1 if there is no memory for it. */
+static int
+responder_add_routes(struct responder *r, const json_t *message)
 {
 	json_t *apps = json_object_get(message, "apps");
 	json_t *groups = json_object_get(message, "groups"), *one;
-	const char *path;
+	char **grown;
 	size_t i;
 
+	json_array_foreach(apps, i, one)
+	{
+		if (routes_add(&r->coming, link_string(one, "host"),
+			link_string(one, "mount"),
+			link_string(one, "name")) == -1)
+			return -1;
+	}
+	json_array_foreach(groups, i, one)
+	{
+		if (!json_is_string(one))
+			continue;
+		grown = realloc(
+		    r->groups_coming, (r->ngroups_coming + 1) * sizeof *grown);
+		if (grown == NULL)
+			return -1;
+		r->groups_coming = grown;
+		grown[r->ngroups_coming] = strdup(json_string_value(one));
+		if (grown[r->ngroups_coming] == NULL)
+			return -1;
+		r->ngroups_coming++;
+	}
+	return 0;
+}
+
+/* -1: they cannot be kept, and must be asked for again. */
+static int
+responder_take_routes(struct responder *r, const json_t *message, int64_t now)
+{
 	if (link_true(message, "first")) {
 		routes_release(&r->coming);
 		routes_init(&r->coming);
 		groups_free(&r->groups_coming, &r->ngroups_coming);
 	}
-	json_array_foreach(apps, i, one)
-	    routes_add(&r->coming, link_string(one, "host"),
-		link_string(one, "mount"), link_string(one, "name"));
-	json_array_foreach(groups, i, one)
-	{
-		path = json_string_value(one);
-		if (path == NULL)
-			continue;
-		r->groups_coming = xrealloc(r->groups_coming,
-		    r->ngroups_coming + 1, sizeof *r->groups_coming);
-		r->groups_coming[r->ngroups_coming++] = xstrdup(path);
-	}
+	if (responder_add_routes(r, message) == -1)
+		return -1;
 	if (!link_true(message, "last"))
-		return;
+		return 0;
 	routes_sort(&r->coming);
 	routes_release(&r->routes);
 	r->routes = r->coming;
@@ -966,6 +1011,7 @@ responder_take_routes(struct responder *r, const json_t *message, int64_t now)
 	r->reach_wait = 0;
 	responder_ask_for_orphans(r);
 	responder_consider_all(r, now);
+	return 0;
 }
 
 static int64_t
@@ -1179,23 +1225,25 @@ responder_take_verdict(struct exchange *ex, const json_t *message, int64_t now)
 		    (enum board_wrote)link_int(message, "wrote"), now);
 }
 
-static void
+/* -1: it cannot be kept; all is to be heard again. Takes the descriptors. */
+static int
 responder_take_message(struct responder *r, const json_t *message, int fds[2],
     size_t nfds, int64_t now)
 {
 	const char *type = link_string(message, "type");
 	struct exchange *ex;
 	struct queue *q;
+	int result = 0;
 
 	if (strcmp(type, "routes") == 0)
-		responder_take_routes(r, message, now);
+		result = responder_take_routes(r, message, now);
 	else if (strcmp(type, "lent") == 0)
 		responder_line_up(r, now);
 	else if (strcmp(type, "returned") == 0)
 		responder_alone(r, now);
 	else if (strcmp(type, "queue") == 0 && nfds == 2) {
 		responder_take_queue(r, message, fds, now);
-		return;
+		return 0;
 	} else if (strcmp(type, "refused") == 0)
 		responder_take_refusal(r, message, now);
 	else if (strcmp(type, "app") == 0) {
@@ -1218,6 +1266,7 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 	}
 	for (size_t i = 0; i < nfds; i++)
 		fd_close(&fds[i]);
+	return result;
 }
 
 /* run/ is another directory than the one that we have open, perhaps. */
@@ -1272,8 +1321,12 @@ responder_hear(struct responder *r, int64_t now)
 			return;
 		}
 		guard_heard(&r->guard);
-		responder_take_message(r, message, fds, nfds, now);
+		got = responder_take_message(r, message, fds, nfds, now);
 		json_decref(message);
+		if (got == -1) {
+			responder_lost(r, now);
+			return;
+		}
 	}
 }
 

@@ -40,7 +40,9 @@ log_open_file(const char *path, int more)
 
 	if (fd != -1 || errno != ENOENT || slash == NULL)
 		return fd;
-	directory = xstrndup(path, (size_t)(slash - path));
+	directory = strndup(path, (size_t)(slash - path));
+	if (directory == NULL)
+		return -1;
 	if (mkdir(directory, 0700) == 0 || errno == EEXIST)
 		fd = open(path, flags, 0600);
 	free(directory);

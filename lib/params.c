@@ -72,9 +72,10 @@ append(struct params *p, const void *name, size_t name_length,
 
 	if (name_length > PARAMS_NAME_MOST ||
 	    value_length > PARAMS_VALUE_MOST || p->n >= PARAMS_COUNT_MOST ||
-	    name_length + value_length + 2 > WIRE_PARAMS_MOST - p->length ||
-	    make_room(p, name_length + value_length + 2, &was) == -1)
+	    name_length + value_length + 2 > WIRE_PARAMS_MOST - p->length)
 		return PARAMS_TOO_MUCH;
+	if (make_room(p, name_length + value_length + 2, &was) == -1)
+		return PARAMS_NO_MEMORY;
 	it = &p->list[p->n++];
 	it->name = p->length;
 	it->value = it->name + name_length + 1;
@@ -177,7 +178,7 @@ params_place(struct params *p, const struct url *url, const char *mount)
 	enum params_result result;
 
 	if (script == NULL)
-		return PARAMS_TOO_MUCH;
+		return PARAMS_NO_MEMORY;
 	memcpy(script, url->base, url->base_length);
 	memcpy(script + url->base_length, mount, length);
 	result =
@@ -278,7 +279,7 @@ append_joined(struct params *out, const struct entry *e, size_t n)
 	for (i = 0; i < n; i++)
 		length += e[i].value_length + (i > 0 ? 2 : 0);
 	if ((value = malloc(length + 1)) == NULL)
-		return PARAMS_TOO_MUCH;
+		return PARAMS_NO_MEMORY;
 	for (i = length = 0; i < n; i++) {
 		if (i > 0) {
 			memcpy(value + length, between, 2);
@@ -539,7 +540,7 @@ params_settle(struct params *p, struct problem *why)
 	list = sorted(p);
 	params_init(&out);
 	if (list == NULL)
-		result = PARAMS_TOO_MUCH;
+		result = PARAMS_NO_MEMORY;
 	for (i = 0; i < p->n && result == PARAMS_OK; i += n) {
 		for (n = 1; i + n < p->n &&
 			    strcmp(list[i].name, list[i + n].name) == 0;

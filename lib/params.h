@@ -22,8 +22,9 @@
 
 enum params_result {
 	PARAMS_OK,
-	PARAMS_BAD,     /* 400: NUL, "=" or nothing as a name, contradiction */
-	PARAMS_TOO_MUCH /* 431: a limit is passed, or memory is gone */
+	PARAMS_BAD,      /* 400: NUL, "=" or nothing as a name, contradiction */
+	PARAMS_TOO_MUCH, /* 431: a limit is passed */
+	PARAMS_NO_MEMORY /* 503 */
 };
 
 struct param {

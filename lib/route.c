@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lib/route.h"
-#include "lib/xalloc.h"
 
 /* A host as it is compared: without port and final dot. Not terminated. */
 struct host {
@@ -77,22 +76,28 @@ routes_release(struct routes *rs)
 	routes_init(rs);
 }
 
-void
+int
 routes_add(
     struct routes *rs, const char *host, const char *mount, const char *name)
 {
 	struct host h = host_span(host);
-	struct route *r;
+	struct route *grown, *r;
 	size_t i;
 
-	rs->route = xrealloc(rs->route, rs->n + 1, sizeof *rs->route);
+	grown = realloc(rs->route, (rs->n + 1) * sizeof *rs->route);
+	if (grown == NULL)
+		return -1;
+	rs->route = grown;
 	r = &rs->route[rs->n++];
-	r->host = xstrndup(h.n == 0 ? "" : h.text, h.n);
+	r->host = strndup(h.n == 0 ? "" : h.text, h.n);
+	r->mount = strdup(mount);
+	r->name = strdup(name);
+	r->owner = NULL;
+	if (r->host == NULL || r->mount == NULL || r->name == NULL)
+		return -1; /* it is released with the others */
 	for (i = 0; i < h.n; i++)
 		r->host[i] = lower(r->host[i]);
-	r->mount = xstrdup(mount);
-	r->name = xstrdup(name);
-	r->owner = NULL;
+	return 0;
 }
 
 /* Longest mount first; the rest only makes the order certain. */

@@ -25,8 +25,8 @@ struct routes {
 
 void routes_init(struct routes *);
 void routes_release(struct routes *);
-/* Copies the three strings. */
-void routes_add(
+/* Copies the three strings. 0, or -1 without memory: then only released. */
+int routes_add(
     struct routes *, const char *host, const char *mount, const char *name);
 /* To be called once after the last routes_add. */
 void routes_sort(struct routes *);

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,7 +134,7 @@ resolve(char *text, size_t *n)
 }
 
 /* A copy of a and b in a row, resolved and, if asked, decoded before. NULL
- * also without memory: that request is refused, nothing else. */
+ * also without memory, with errno. */
 static char *
 clean(struct span a, struct span b, int encoded, size_t *n)
 {
@@ -291,8 +292,10 @@ path_below(const struct url_input *in, struct url *u)
 enum url_result
 url_parse(const struct url_input *in, struct url *u)
 {
+	enum url_result result;
 	int has_program;
 
+	errno = 0;
 	memset(u, 0, sizeof *u);
 	has_program = in->script_name != NULL && in->program != NULL &&
 		      strcmp(last_part(in->script_name), in->program) == 0;
@@ -315,8 +318,9 @@ url_parse(const struct url_input *in, struct url *u)
 	return URL_OK;
 
 fail:
+	result = errno == ENOMEM ? URL_NO_MEMORY : URL_BAD;
 	url_release(u);
-	return URL_BAD;
+	return result;
 }
 
 void

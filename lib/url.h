@@ -24,7 +24,8 @@
  */
 enum url_result {
 	URL_OK,
-	URL_BAD /* answer 400 (also without memory); the url is empty */
+	URL_BAD,      /* answer 400; the url is empty */
+	URL_NO_MEMORY /* 503; likewise */
 };
 
 struct url {
