@@ -122,8 +122,8 @@ arrange(int fd[PROC_FDS], int *report)
 	return 0;
 }
 
-static void
-no_core(void)
+void
+proc_no_core(void)
 {
 	struct rlimit limit;
 
@@ -147,7 +147,7 @@ become(const struct proc_spec *spec, int fd[PROC_FDS], int report)
 	setsid();
 	if (arrange(fd, &report) == -1)
 		goto fail;
-	no_core();
+	proc_no_core();
 	fd_restore_limit();
 	umask(spec->umask);
 	why.step = STEP_DIRECTORY;

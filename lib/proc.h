@@ -81,6 +81,9 @@ void proc_told(struct proc *, int status, int64_t now);
  * the pid, or -1 with errno. Not remembered: reaped quietly by proc_reap(). */
 pid_t proc_fork(int (*run)(void *), void *arg);
 
+/* From now on this process leaves no core dump, which could hold secrets. */
+void proc_no_core(void);
+
 /* To the process; nothing if it is not running. */
 void proc_kill(const struct proc *, int signo);
 /* To a process that is none of ours: whose number has just been told. */

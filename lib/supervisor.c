@@ -1597,6 +1597,7 @@ supervisor_candidate(char *root)
 	if (fd_open_std() == -1)
 		return 1;
 	loop_ignore_signals();
+	proc_no_core();
 	umask(022);
 	setenv("MAMAYO_ROOT", root, 1);
 	free(root);

@@ -3,6 +3,7 @@ files and of what it inherits (R-PROC1 to R-PROC4, R-SEC1, R-SEC2, faults 43,
 64 to 75)."""
 import json
 import os
+import resource
 import shutil
 import signal
 import stat
@@ -285,6 +286,22 @@ def _():
         # Python itself ignores SIGPIPE and SIGXFSZ; 32 and 33 belong to the C
         # library, whose posix_spawn (as make uses it) leaves them ignored
         equal(int(got["SigIgn:"], 16) & ~(3 << 31), 0x1001000, lines)
+
+
+@test("R-SEC11 a supervisor leaves no core dump, for it may hold secrets")
+def _():
+    m = Mamayo()
+    m.app("blog")
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    if hard == 0:
+        return "nobody may here"
+    m.start(program=evil(
+        m, "resource.setrlimit(resource.RLIMIT_CORE, (%d, %d))" % (
+            hard, hard)))
+    m.served()
+    for pid, soft in ((m.supervisor(), 0), (m.workers("blog")[0], 0),
+                      (m.responders[0], hard)):  # that is the web server's
+        equal(resource.prlimit(pid, resource.RLIMIT_CORE), (soft, hard))
 
 
 @test("few descriptors: what cannot be served waits, nobody spins")
