@@ -1,76 +1,104 @@
-"""t/FAULTS names tests that there are, for every fault or what is missing."""
+"""t/FAULTS and t/REQUIREMENTS name tests that there are, for every fault and
+requirement, or what is missing."""
 import ast
 import os
 import re
 
 from harness import SRCDIR, equal, run, test
 
-LAST = 86
-TEST = re.compile(r'(t/[\w.-]+\.py): "(.+?)"(?:; (?=t/)|$)')
+FAULTS = [str(n) for n in range(1, 87)]
+REQUIREMENTS = ["R-%s%d" % (kind, n) for kind, last in (
+    ("SEC", 12), ("VUL", 15), ("FD", 3), ("PROC", 4))
+    for n in range(1, last + 1)]
+TEST = re.compile(r'(t/[\w.-]+\.(?:py|c|t)): "(.+?)"(?:; (?=t/)|$)')
 
 
-def lines():
-    """(number, the rest) of each line that is no comment."""
-    with open(os.path.join(SRCDIR, "t", "FAULTS"), encoding="utf-8") as f:
-        for line in f.read().splitlines():
-            if not line.startswith("#"):
-                number, _, rest = line.partition("\t")
-                yield int(number), rest
+def text_of(name):
+    with open(os.path.join(SRCDIR, name), encoding="utf-8") as f:
+        return f.read()
+
+
+def lines(name):
+    """(its number or name, the rest) of each line that is no comment."""
+    for line in text_of(name).splitlines():
+        if not line.startswith("#"):
+            what, _, rest = line.partition("\t")
+            yield what, rest
 
 
 def titles(name, known={}):
-    """Every text in a script: a title is one of them, put together, also one
-    that is used in several tests."""
+    """What may be the title of a test in that file: in Python every text, for
+    it may be put together, or be used in several tests."""
     if name not in known:
-        path = os.path.join(SRCDIR, name)
-        with open(path, encoding="utf-8") as f:
-            tree = ast.parse(f.read(), path)
-        known[name] = {getattr(n, "value", getattr(n, "s", None))
-                       for n in ast.walk(tree)
-                       if type(n).__name__ in ("Constant", "Str")}
+        text = text_of(name)
+        if name.endswith(".py"):
+            known[name] = {getattr(n, "value", getattr(n, "s", None))
+                           for n in ast.walk(ast.parse(text, name))
+                           if type(n).__name__ in ("Constant", "Str")}
+        else:
+            known[name] = set(re.findall(
+                r"^START_TEST\((\w+)\)" if name.endswith(".c")
+                else r"^it '([^']+)'", text, re.M))
     return known[name]
 
 
 def scripts():
-    """The scripts that make check runs, by Makefile.am, and what they share.
-    """
-    with open(os.path.join(SRCDIR, "Makefile.am"), encoding="utf-8") as f:
-        return set(re.findall(r"\bt/[\w.-]+\.py\b", f.read()))
+    """What make check runs, by Makefile.am, and what scripts share."""
+    text = text_of("Makefile.am")
+    return set(re.findall(r"\bt/[\w.-]+\.(?:py|t)\b", text)) | {
+        name + ".c" for name in re.findall(r"^UNIT_TESTS \+= (\S+)$", text,
+                                           re.M)}
 
 
-@test("every fault has one line, in order")
-def _():
-    equal([number for number, _ in lines()], list(range(1, LAST + 1)))
-
-
-@test("it names a test that there is, or says what is missing")
-def _():
+def check(name, expected):
+    """Every line of the file -> how many are covered."""
     run_by_make = scripts()
-    wrong, covered = [], 0
-    for number, rest in lines():
+    wrong, covered, there = [], 0, []
+    for what, rest in lines(name):
+        there.append(what)
         if re.match(r"-\t.{10,}$", rest):
             continue
         covered += 1
         tests = TEST.findall(rest)
         # nothing but tests, and at least one
         if "; ".join('%s: "%s"' % t for t in tests) != rest or not tests:
-            wrong.append("%d is neither: %s" % (number, rest))
-        for name, title in tests:
-            if name not in run_by_make:
-                wrong.append("%d: make check runs no %s" % (number, name))
-            elif title not in titles(name):
-                wrong.append('%d: %s has no test "%s"' % (number, name, title))
+            wrong.append("%s is neither: %s" % (what, rest))
+        for script, title in tests:
+            if script not in run_by_make:
+                wrong.append("%s: make check runs no %s" % (what, script))
+            elif title not in titles(script):
+                wrong.append('%s: %s has no test "%s"' % (
+                    what, script, title))
     equal(wrong, [])
+    equal(there, expected)
+    return covered
+
+
+@test("every fault has one line, in order, which names a test that there is, or"
+      " says what is missing")
+def _():
+    covered = check("t/FAULTS", FAULTS)
     assert covered > 60, covered
+    return "%d of %d" % (covered, len(FAULTS))
+
+
+@test("so has every requirement of security and of processes")
+def _():
+    covered = check("t/REQUIREMENTS", REQUIREMENTS)
+    assert covered > 25, covered
+    return "%d of %d" % (covered, len(REQUIREMENTS))
 
 
 @test("a title that is nearly right, and a missing one, are found out")
 def _():
-    _, rest = next(lines())
-    name, title = TEST.findall(rest)[0]
-    equal(title in titles(name), True)
-    equal(title[:-1] in titles(name), False)
-    equal(len(TEST.findall(rest[:-1])), len(TEST.findall(rest)) - 1)
+    for name in "t/FAULTS", "t/REQUIREMENTS":
+        for _, rest in lines(name):
+            for script, title in TEST.findall(rest):
+                equal(title in titles(script), True)
+                equal(title[:-1] in titles(script), False)
+            if rest[0] != "-":
+                equal(len(TEST.findall(rest[:-1])),
+                      len(TEST.findall(rest)) - 1)
 
 
 run()

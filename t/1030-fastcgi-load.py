@@ -92,6 +92,49 @@ def _():
     m.served()
 
 
+ECHO = """
+    def application(environ, start_response):
+        mine = environ["mamayo.app"] + " " + environ["HTTP_COOKIE"]
+        if environ["PATH_INFO"] == "/raise":
+            raise RuntimeError(mine)
+        start_response("200 OK", [("X-Mine", mine)])
+        return [mine.encode()] * int(environ["QUERY_STRING"])
+    """
+
+
+@test("R-SEC4 what two applications answer at the same time never crosses")
+def _():
+    for name in "left", "right":
+        m.app(name, ECHO)
+        within(5, lambda: m.get("/" + name + "?1",
+                                HTTP_COOKIE="c").status == 200)
+    servers = "lighttpd/1.4", "Apache/2.4", "nginx/1.22"
+    end = time.monotonic() + 5
+
+    def visitor(i):
+        name, n = ("left", "right")[i % 2], 0
+        while time.monotonic() < end:
+            cookie = "%s-%d-%d-%s" % (name, i, n, "x" * (n * 7 % 4000))
+            where = {"HTTP_COOKIE": cookie,
+                     "SERVER_SOFTWARE": servers[n % len(servers)]}
+            n += 1
+            if n % 50 == 0:
+                got = m.get("/%s/raise" % name, **where)
+                equal((got.status, got.error), (500, "exception"))
+                equal(cookie.encode() in got.text, False)
+                continue
+            got = m.get("/%s?%d" % (name, n % 30), **where)
+            mine = "%s %s" % (name, cookie)
+            equal((got.status, got.header("X-Mine"), got.body),
+                  (200, mine, mine.encode() * (n % 30)))
+        return n
+    count = sum(fcgi.each(8, visitor))
+    assert count > 500, count
+    for name, other in ("left", "right"), ("right", "left"):
+        equal(" %s-" % other in m.log(name), False, "its log")
+    return "%d requests" % count
+
+
 @test("peers that do not read make it hold little, and block nobody")
 def _():
     pid = m.responders[0]
