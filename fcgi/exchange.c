@@ -130,8 +130,8 @@ exchange_arm(struct exchange *ex, int64_t now)
 		at = exchange_alone(ex);
 	if (ex->has_heartbeat && at > exchange_next_beat(ex))
 		at = exchange_next_beat(ex);
-	if (at <= now)
-		at = now + 1000;
+	if (at <= now && ex->state != EXCHANGE_WAITING)
+		at = now + 1000; /* one that waits is told at once */
 	(void)loop_timer(ex->rules->loop, &ex->timer, at);
 }
 

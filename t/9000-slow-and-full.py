@@ -7,12 +7,13 @@ full, and lets it have room again.
 """
 import array
 import resource
+import signal
 import socket
 import time
 
 import fcgi
 from harness import equal, run, test, within
-from mamayo import Mamayo, Process
+from mamayo import Mamayo, Process, kill
 
 
 class Full:
@@ -88,6 +89,16 @@ def _():
     with Full(pid):
         got = m.get("/blog/unread")  # gives up long before start_timeout
         equal((got.status, got.error), (503, "queue-full"))
+        with m.connect() as c:  # the limit passes, and it is time to retry
+            c.send(fcgi.request("/blog/unread"))
+            c.taken()
+            kill(pid, signal.SIGSTOP)
+            try:
+                time.sleep(1.2)
+            finally:
+                kill(pid, signal.SIGCONT)
+            got = c.answer()
+            equal((got.status, got.error), (503, "queue-full"))
     m.served()
 
 
