@@ -407,6 +407,7 @@ def ten_reloads(m, software, accepting=False):
     if accepting:
         settled(m, software)
     with Load(m, software) as load:
+        within(30, lambda: load.seen, "the first answer")
         done = []
         for number, (code, how) in enumerate((
                 ("pass", "touch"), ("pass", "restart"), ("1 +", "broken"),
