@@ -84,6 +84,12 @@ def run():
             print("ok %d - %s%s" % (number, title,
                                     ": " + remark if remark else ""))
         sys.stdout.flush()
+    end()
+
+
+def end():
+    """Cleans up, and exits."""
+    global failures
     for function in reversed(_cleanups):
         try:
             function()
