@@ -273,6 +273,15 @@ worker_hung_up(struct timer *t, int64_t now)
 	    WORKER_HUNG_UP, now);
 }
 
+/* Had it become ready between two supervisors, and not come yet? Its page says
+ * so. */
+static int
+worker_was_ready(const struct worker *w)
+{
+	return w->state == WORKER_STARTING && w->control.fd == -1 &&
+	       w->board.word[BOARD_STATE] != BOARD_STARTING;
+}
+
 /*
  * All it ever said is in our socket by now: hear that out, without waiting for
  * an end of file, which a grandchild may hold back.
@@ -286,6 +295,8 @@ worker_ended(struct proc *p, int status, int64_t now)
 	while (worker_take(w, now))
 		continue;
 	worker_look_at_board(w);
+	if (worker_was_ready(w))
+		worker_feed(w, WORKER_SAID_READY, now);
 	worker_feed(w, WORKER_GONE, now);
 }
 

@@ -6,11 +6,25 @@ import time
 
 import fcgi
 from harness import equal, run, test, within
-from mamayo import Mamayo, gone, kill
+from mamayo import Mamayo, alive, gone, kill
 
 LIGHTTPD = "lighttpd/1.4.69"  # answered directly
 KINDS = ({}, {"accel": False}, {"preload": "none"},
          {"accel": False, "preload": "none"})
+
+# Its import waits at the gate "import"; it answers with its pid.
+IMPORTING = """
+import os, time
+
+with open(os.environ["MAMAYO_TEST"] + "/journal", "a") as f:
+    f.write("importing\\n")
+while not os.path.exists(os.environ["MAMAYO_TEST"] + "/import"):
+    time.sleep(0.005)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%d" % os.getpid()]
+"""
 
 
 def pids(m, name="blog"):
@@ -99,18 +113,7 @@ def _():
 def _():
     for kind in KINDS:
         m = Mamayo(timeout=60, grace=30)
-        m.app("blog", """
-            import os, time
-
-            with open(os.environ["MAMAYO_TEST"] + "/journal", "a") as f:
-                f.write("importing\\n")
-            while not os.path.exists(os.environ["MAMAYO_TEST"] + "/import"):
-                time.sleep(0.005)
-
-            def application(environ, start_response):
-                start_response("200 OK", [])
-                return [b"%d" % os.getpid()]
-            """, **kind)
+        m.app("blog", IMPORTING, **kind)
         m.start()
         with m.connect() as c:
             c.send(fcgi.request("/blog/"))
@@ -125,6 +128,33 @@ def _():
             equal(int(c.answer().body), started[0])
         settled(m, started)
         equal(m.journal().count("importing"), 1)
+        m.end()
+
+
+@test("a worker that became ready while there was no supervisor dies before the"
+      " next one has heard of it: that is no failed start")
+def _():
+    for kind in KINDS:
+        m = Mamayo(timeout=60, grace=30)
+        m.app("blog", IMPORTING, **kind)
+        m.start()
+        with m.connect() as c:
+            c.send(fcgi.request("/blog/"))
+            m.has("importing")
+            first = m.supervisor()
+            kill(first)
+            replaced(m, first)
+            within(10, lambda: m.workers("blog"), "the worker")
+            second = m.lock_holder()
+            os.kill(second, signal.SIGSTOP)
+            m.open_gate("import")
+            worker = int(c.answer().body)
+            kill(worker)
+            within(10, lambda: not alive(worker), "its end")
+            os.kill(second, signal.SIGCONT)
+        m.text("/blog/")
+        equal("cannot start" in m.log(), False)
+        equal(m.lock_holder(), second)
         m.end()
 
 
