@@ -13,7 +13,8 @@ have() {
 
 if have shellcheck; then
 	shellcheck -s sh -x bootstrap .ci/run build-aux/embed.sh \
-	    build-aux/install-packages.sh build-aux/lint.sh || bad=1
+	    build-aux/install-packages.sh build-aux/fuzz.sh \
+	    build-aux/lint.sh || bad=1
 fi
 if have cppcheck; then
 	cppcheck -q --std=c11 --enable=warning,portability,performance \

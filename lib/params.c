@@ -385,8 +385,7 @@ need(struct params *p, const char *name, int may_be_empty, const char *value,
 static enum params_result
 complete(struct params *p)
 {
-	const char *passed = params_get(p, "REDIRECT_HTTP_AUTHORIZATION");
-	const char *host = params_get(p, "HTTP_HOST");
+	const char *host = params_get(p, "HTTP_HOST"), *passed;
 	const char *port = is_https(p) ? "443" : "80";
 	size_t n = host_length(host);
 	enum params_result result;
@@ -395,10 +394,10 @@ complete(struct params *p)
 		host = "localhost";
 		n = strlen(host);
 	}
-	result = need(p, "SERVER_NAME", 0, host, n);
+	result = need(p, "SERVER_NAME", 0, host, n); /* values may move */
+	passed = params_get(p, "REDIRECT_HTTP_AUTHORIZATION");
 	if (passed != NULL && *passed != '\0' &&
 	    params_get(p, "HTTP_AUTHORIZATION") == NULL) {
-		passed = params_get(p, "REDIRECT_HTTP_AUTHORIZATION");
 		if (result == PARAMS_OK)
 			result = params_set(
 			    p, "HTTP_AUTHORIZATION", passed, strlen(passed));

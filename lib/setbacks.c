@@ -12,6 +12,7 @@
 #include "lib/backoff.h"
 #include "lib/fd.h"
 #include "lib/jsonfile.h"
+#include "lib/log.h"
 #include "lib/setbacks.h"
 #include "lib/xalloc.h"
 
@@ -59,7 +60,7 @@ setback_get(const json_t *value, int64_t now, struct setback *s)
 		.until = until,
 		.stamp = strtoull(stamp, NULL, 16) };
 	snprintf(s->reference, sizeof s->reference, "%s", reference);
-	snprintf(s->advice, sizeof s->advice, "%s", advice);
+	log_escape(s->advice, sizeof s->advice, advice, strlen(advice));
 	return 0;
 }
 

@@ -1,7 +1,6 @@
 #!/bin/sh
 # Every input of every corpus goes through its fuzz target, so that what once
-# hurt stays harmless. To search for more: ./configure CC=clang --enable-fuzz
-# --enable-sanitizers; make; t/fuzz/fuzz_record SCRATCH t/fuzz/corpus/record
+# hurt stays harmless. `make fuzz` searches for more.
 : "${srcdir:=.}" "${builddir:=.}"
 set -- "$srcdir"/t/fuzz/corpus/*
 echo 1..$((2 * $#))

@@ -7,12 +7,6 @@
 #include "lib/params.h"
 #include "t/fuzz/fuzz.h"
 
-#define CHECK(fact)              \
-	do {                     \
-		if (!(fact))     \
-			abort(); \
-	} while (0)
-
 #define PAIR_MOST 70000 /* so that inputs of both sides of it are found */
 
 /* What any cut of a pair says: that more is needed, never something else. */

@@ -9,12 +9,6 @@
 
 /* Lines of "name:value"; what has no colon is a name with an empty value. */
 
-#define CHECK(fact)              \
-	do {                     \
-		if (!(fact))     \
-			abort(); \
-	} while (0)
-
 static void
 check_form(const struct params *p)
 {

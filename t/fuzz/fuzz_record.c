@@ -7,12 +7,6 @@
 #include "fcgi/record.h"
 #include "t/fuzz/fuzz.h"
 
-#define CHECK(fact)              \
-	do {                     \
-		if (!(fact))     \
-			abort(); \
-	} while (0)
-
 /* What a cut anywhere must not change: the first record of n bytes. */
 static void
 check_cuts(const uint8_t *in, size_t n, size_t used, const struct record *r)

@@ -12,12 +12,6 @@
 
 /* The text of a mamayo.json, read as the account's file and as an app's. */
 
-#define CHECK(fact)              \
-	do {                     \
-		if (!(fact))     \
-			abort(); \
-	} while (0)
-
 static char path[256];
 
 static void

@@ -14,12 +14,6 @@
  */
 #define FIELDS 4
 
-#define CHECK(fact)              \
-	do {                     \
-		if (!(fact))     \
-			abort(); \
-	} while (0)
-
 /* Nothing is left that a file system or a router could climb with. */
 static void
 check_path(const char *path, size_t n)

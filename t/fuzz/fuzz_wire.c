@@ -6,12 +6,6 @@
 #include "lib/wire.h"
 #include "t/fuzz/fuzz.h"
 
-#define CHECK(fact)              \
-	do {                     \
-		if (!(fact))     \
-			abort(); \
-	} while (0)
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *in, size_t n)
 {
