@@ -141,6 +141,21 @@ conn_interest(struct conn *c)
 	loop_want(c->rules->loop, &c->watch, want);
 }
 
+/* Sends what the socket takes of n bytes: how many that were, or -1. */
+static ssize_t
+conn_write(struct conn *c, const void *bytes, size_t n)
+{
+	ssize_t sent;
+
+	do
+		sent = send(c->watch.fd, bytes, n, MSG_NOSIGNAL);
+	while (sent == -1 && errno == EINTR);
+	if (sent == -1 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
+		return 0;
+	return sent;
+}
+
 /* Writes what is queued. -1 if the peer does not take it any more. */
 static int
 conn_flush(struct conn *c)
@@ -148,15 +163,11 @@ conn_flush(struct conn *c)
 	ssize_t n;
 
 	while (buf_len(&c->out) > 0) {
-		n = send(c->watch.fd, buf_data(&c->out), buf_len(&c->out),
-		    MSG_NOSIGNAL);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK ||
-				   errno == ENOBUFS))
-			break;
+		n = conn_write(c, buf_data(&c->out), buf_len(&c->out));
 		if (n == -1)
 			return -1;
+		if (n == 0)
+			break;
 		buf_drop(&c->out, (size_t)n);
 	}
 	conn_interest(c);
@@ -705,7 +716,13 @@ conn_room(const struct conn *c)
 int
 conn_forward(struct conn *c, const void *bytes, size_t n, int at_border)
 {
-	if (buf_add(&c->out, bytes, n) == -1)
+	ssize_t sent = 0;
+
+	/* what can be sent at once need not be kept */
+	if (buf_len(&c->out) == 0 && (sent = conn_write(c, bytes, n)) == -1)
+		return -1;
+	if (buf_add(&c->out, (const char *)bytes + sent, n - (size_t)sent) ==
+	    -1)
 		return -1;
 	c->wrote = 1;
 	c->mid_record = !at_border;
