@@ -14,6 +14,7 @@
 #include "fcgi/reply.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/relay.h"
 #include "lib/wire.h"
 
 #define CONN_IN_MOST    (RECORD_HEAD + RECORD_CONTENT_MOST + 255)
@@ -713,6 +714,21 @@ conn_room(const struct conn *c)
 	return held < CONN_OUT_MOST ? CONN_OUT_MOST - held : 0;
 }
 
+/* Something of the answer has been written or queued. */
+static int
+conn_forwarded(struct conn *c, int at_border)
+{
+	c->wrote = 1;
+	c->mid_record = !at_border;
+	if (at_border && buf_len(&c->aside) > 0) {
+		if (buf_add(&c->out, buf_data(&c->aside), buf_len(&c->aside)) ==
+		    -1)
+			return -1;
+		buf_drop(&c->aside, buf_len(&c->aside));
+	}
+	return conn_flush(c);
+}
+
 int
 conn_forward(struct conn *c, const void *bytes, size_t n, int at_border)
 {
@@ -724,15 +740,20 @@ conn_forward(struct conn *c, const void *bytes, size_t n, int at_border)
 	if (buf_add(&c->out, (const char *)bytes + sent, n - (size_t)sent) ==
 	    -1)
 		return -1;
-	c->wrote = 1;
-	c->mid_record = !at_border;
-	if (at_border && buf_len(&c->aside) > 0) {
-		if (buf_add(&c->out, buf_data(&c->aside), buf_len(&c->aside)) ==
-		    -1)
-			return -1;
-		buf_drop(&c->aside, buf_len(&c->aside));
-	}
-	return conn_flush(c);
+	return conn_forwarded(c, at_border);
+}
+
+ssize_t
+conn_relay(struct conn *c, int from, size_t n)
+{
+	ssize_t moved;
+
+	if (buf_len(&c->out) > 0)
+		return 0;
+	moved = relay(from, c->watch.fd, n, &c->out);
+	if (moved > 0 && conn_forwarded(c, (size_t)moved == n) == -1)
+		return -1;
+	return moved;
 }
 
 void

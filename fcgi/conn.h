@@ -137,6 +137,11 @@ size_t conn_room(const struct conn *);
  */
 int conn_forward(struct conn *, const void *, size_t, int at_border);
 
+/* The same with the n bytes, or fewer, that can be had from a socket; with all
+ * of them a record ends. How many it took: 0 if it cannot do that now; or -1 as
+ * above. */
+ssize_t conn_relay(struct conn *, int from, size_t n);
+
 /* An empty FCGI_STDERR record, if we are between records. */
 void conn_heartbeat(struct conn *);
 

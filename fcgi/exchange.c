@@ -20,6 +20,8 @@
 #define EXCHANGE_LOOK       1000  /* ms between looks for a direct answer */
 #define EXCHANGE_LOOK_AGAIN 100   /* ms to the second look that must agree */
 #define EXCHANGE_LOOKS      2
+#define EXCHANGE_LARGE      32768 /* bytes of a record: need not be read */
+#define EXCHANGE_TURN_MOST  16    /* pieces of an answer in a turn */
 
 static void exchange_ready(struct watch *, short, int64_t);
 static void exchange_due(struct timer *, int64_t);
@@ -323,6 +325,7 @@ exchange_take_head(struct exchange *ex)
 	ex->left = r.padding;
 	if (r.type != FCGI_END_REQUEST) /* which has been collected whole */
 		ex->left += r.length;
+	ex->is_large = ex->left >= EXCHANGE_LARGE;
 	return 0;
 }
 
@@ -416,14 +419,49 @@ exchange_walk(struct exchange *ex, const unsigned char *in, size_t n)
 
 enum exchange_got { GOT_SOME, GOT_NOTHING, GOT_END, GOT_DONE };
 
+/*
+ * Where large records follow each other they are passed on without being read:
+ * only the head of the next is looked at, in its place. Returns how many bytes
+ * that were; 0: this is to be read; -1: the conn takes no more.
+ */
+static ssize_t
+exchange_relay(struct exchange *ex)
+{
+	size_t head = 0;
+	ssize_t n;
+
+	if (!ex->is_large || ex->head_length > 0)
+		return 0;
+	if (ex->left == 0) {
+		if (recv(ex->answer.fd, ex->head, RECORD_HEAD,
+			MSG_PEEK | MSG_DONTWAIT) != RECORD_HEAD ||
+		    ex->head[1] != FCGI_STDOUT || exchange_take_head(ex) == -1)
+			return 0;
+		head = RECORD_HEAD;
+	}
+	n = conn_relay(ex->conn, ex->answer.fd, head + ex->left);
+	if (n > 0)
+		ex->left += head - (size_t)n;
+	else if (head > 0)
+		ex->left = 0; /* that head is still to come */
+	return n;
+}
+
 /* Reads a piece of the answer and passes it on. GOT_DONE: ex is freed. */
 static enum exchange_got
 exchange_read(struct exchange *ex, int64_t now)
 {
 	static unsigned char piece[CONN_PIECE];
 	struct conn *c = ex->conn;
-	ssize_t n;
+	ssize_t n = exchange_relay(ex);
 
+	if (n != 0) {
+		ex->touched = now;
+		if (n > 0)
+			return GOT_SOME;
+		exchange_abandon(ex);
+		return GOT_DONE;
+	}
 	n = recv(ex->answer.fd, piece, sizeof piece, MSG_DONTWAIT);
 	if (n == -1 &&
 	    (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -473,10 +511,12 @@ exchange_pump(struct exchange *ex, int64_t now)
 {
 	enum exchange_got got = GOT_SOME;
 	struct conn *c = ex->conn;
+	int turns = 0;
 
 	if (ex->state != EXCHANGE_RUNNING || ex->is_direct)
 		return;
-	while (got == GOT_SOME && conn_room(c) >= CONN_PIECE)
+	while (got == GOT_SOME && conn_room(c) >= CONN_PIECE &&
+	       turns++ < EXCHANGE_TURN_MOST)
 		got = exchange_read(ex, now);
 	if (got == GOT_DONE)
 		return;

@@ -112,6 +112,7 @@ struct exchange {
 	size_t left;   /* bytes of the current record still to come */
 	int has_ended; /* END_REQUEST has been seen whole */
 	int type;
+	int is_large; /* EXCHANGE_LARGE or more of it */
 
 	struct exchange *next_full;
 	struct exchange *next, **place; /* the responder's list */
