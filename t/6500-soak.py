@@ -50,7 +50,8 @@ def _():
                   keeps=True), 0)
     equal(made_up(1, kills=[killed("responder", at=0.5)], status=503,
                   called=0, away=1), 0)
-    equal(made_up(1, kills=[killed("graceful")], status=503, called=0), 0)
+    equal(made_up(1, kills=[killed("responder")], status=503, called=0,
+                  away=1), 0)
 
 
 @test("the oracle finds what is lost, wrong or done twice")
@@ -60,6 +61,7 @@ def _():
     equal(made_up(1, **lost), 1)
     equal(made_up(1, kills=[killed("supervisor")], **lost), 1)
     equal(made_up(1, kills=[killed("graceful")], **lost), 1)
+    equal(made_up(1, kills=[killed("graceful")], status=503, called=0), 1)
     equal(made_up(1, kills=[killed("upgrade")], called=0, **lost), 1)
     equal(made_up(1, called=0), 1)  # served by nobody
     equal(made_up(1, called=2), 1)
@@ -89,7 +91,9 @@ def _():
                                killed("worker", at=0.7)],
                   called=0, keeps=True, **lost), 1)  # too many of these
     equal(made_up(1, kills=[killed("responder", at=0.5)], status=503,
-                  away=0.4), 1)
+                  called=0, away=0.4), 1)
+    equal(made_up(1, kills=[killed("responder", at=0.5)], status=503,
+                  away=1), 1)  # it was called
     r, o = Request(1), Oracle("made up")
     r.answered(b"HTTP/1.0 200 OK\r\n\r\nsomebody else's", b"right")
     o.requests.append(r)

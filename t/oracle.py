@@ -20,12 +20,9 @@ is, and nothing else:
    another one died is closed when it has been silent for a second, for the
    answer may have been lost in the instant named above; the next request may
    meet that (LATER), once in MEETS kills or less.
- * Where a web server starts no responder for some seconds (away), its own 503
-   until the first request is served again.
- * While Apache restarts gracefully ("graceful") there is nobody for a second
-   who starts responders for mod_fcgid, and it has told all of them to go: what
-   finds none then is not served, whatever program they are. The application
-   was not called.
+ * Where a web server starts no responder for some seconds (away) after the last
+   answer that was on its way when the last one was killed, its own 503 until
+   the first request is served again.
 
 Whatever else is done to a process (see Kill.kind) costs nothing; what is
 answered is right; and an application is called at most once for a request,
@@ -158,17 +155,14 @@ class Oracle:
 
     def by_nobody(self, r, k):
         """Was there no responder yet?"""
-        return (self.away and k.kind == "responder"
+        if not (self.away and k.kind == "responder"
                 and (r.status, r.error) == (503, None)
-                and k.began <= r.ended and r.began <= k.ended + self.away
-                and not any(k.ended < q.began and q.ended < r.began
-                            and q.served() for q in self.requests))
-
-    def by_graceful(self, r, k):
-        """Was Apache without anybody who starts responders?"""
-        return (k.kind == "graceful" and r.during(k) and r.error is None
-                and r.status in (None, 500, 503)
-                and r.number not in self.called)
+                and r.number not in self.called and k.began <= r.ended):
+            return False
+        last = max([k.ended] + [q.ended for q in self.requests if q.during(k)])
+        return r.began <= last + self.away and not any(
+            k.ended < q.began and q.ended < r.began and q.served()
+            for q in self.requests)
 
     def account_for(self):
         """Gives each request that is lost to the kill that has cost it.
@@ -179,7 +173,7 @@ class Oracle:
                 continue
             for rule in (self.by_worker, self.by_responder,
                          self.by_kept_connection, self.by_nobody,
-                         self.by_graceful, self.by_silent_connection):
+                         self.by_silent_connection):
                 k = next((k for k in self.kills if rule(r, k)), None)
                 if k is not None:
                     k.lost.append(r)

@@ -42,11 +42,14 @@ RATE = 50        # requests a second, through each web server
 EVERY = 0.2      # s between kills behind each
 THREADS = 64     # that ask, for each
 PATIENCE = 30    # s for an answer
+END = "no more"  # for those threads
 LONG = 100000    # bytes of some bodies: more than travels in a message
 SUPERVISORS = 1.5  # s between kills of supervisors
 SHOWN = 20       # lines about what was not allowed, at most
 KINDS = ("worker", "supervisor", "responder")
 WEIGHTS = (70, 20, 10)
+GRACEFUL = 4  # requests that a graceful restart meets
+GRACEFUL_SECONDS = 1.5
 BOARD = "=8Q"    # see lib/scoreboard.h
 BOARD_COUNTER, BOARD_REQUESTS, BOARD_URL_AT = 3, 7, 1024
 
@@ -148,16 +151,19 @@ class Stand(Oracle):
             return (b"%d " % number * LONG)[:LONG]
         return b"%d" % number
 
-    def ask(self):
-        """One request, noted in self.requests."""
+    def ask(self, seconds=None):
+        """One request, noted in self.requests; the application takes so long
+        for it, or some hundredths."""
         with self.lock:
             self.number += 1
             r = Request(self.number)
             self.requests.append(r)
         body, got = self.body(r.number), b""
+        if seconds is None:
+            seconds = r.number % 4 * 0.01
         sent = ("POST %s/%d HTTP/1.0\r\nHost: localhost\r\nX-Seconds: %.2f"
                 "\r\nContent-Length: %d\r\n\r\n" % (
-                    self.server.base, r.number, r.number % 4 * 0.01,
+                    self.server.base, r.number, seconds,
                     len(body))).encode() + body
         r.began = self.clock()
         try:
@@ -179,8 +185,12 @@ class Stand(Oracle):
         within(20, lambda: self.ask().served(), self.name + " to serve")
 
     def ask_when_wanted(self):
-        while self.wanted.get() is not None:
-            self.ask()
+        while True:
+            seconds = self.wanted.get()
+            if seconds is END:
+                return
+            self.ask(seconds)
+            self.wanted.task_done()
 
     def begin_load(self):
         for _ in range(THREADS):
@@ -190,7 +200,7 @@ class Stand(Oracle):
 
     def end_load(self):
         for _ in self.threads:
-            self.wanted.put(None)
+            self.wanted.put(END)
         for t in self.threads:
             t.join(2 * PATIENCE)
         equal([t for t in self.threads if t.is_alive()], [], "who waits")
@@ -270,15 +280,36 @@ class Stand(Oracle):
     # -- other things that happen
 
     def graceful(self, k):
-        """-> a function that tells whether it is over. The load is held until
-        Apache has somebody again who starts responders (t/oracle.py)."""
-        old, before = set(self.responders()), self.resumed()
+        """-> a function that tells whether it is over.
+
+        What starts responders for mod_fcgid ends with the old Apache, and
+        whoever still asks it for one waits for ever. So there are only requests
+        that the application has already, until nothing of the old Apache is
+        left; these take longer than Apache lets responders live (1 s).
+        """
         self.is_held = True
+        within(PATIENCE, lambda: self.wanted.unfinished_tasks == 0, "silence")
+        before = self.calls()
+        for _ in range(GRACEFUL):
+            self.wanted.put(GRACEFUL_SECONDS)
+        within(PATIENCE, lambda: self.calls() == before + GRACEFUL,
+               "requests in the application")
+        responders, apache = self.responders(), self.children()
+        resumed = self.resumed()
+        k.began = self.clock()
         self.server.process.send_signal(signal.SIGUSR1)
-        within(20, lambda: self.resumed() > before, "the next Apache")
+        within(PATIENCE, lambda: self.resumed() > resumed and not any(
+            alive(pid) for pid in apache), "the next Apache")
         k.ended = self.clock()
         self.is_held = False
-        return lambda: not any(alive(pid) for pid in old)
+        return lambda: not any(alive(pid) for pid in responders)
+
+    def calls(self):
+        return sum(line.startswith("called") for line in self.m.journal())
+
+    def children(self):
+        return [p.pid for p in every_process()
+                if p.parent == self.server.process.pid]
 
     def resumed(self):
         with open(self.server.path("error.log")) as f:
@@ -385,13 +416,14 @@ class Stand(Oracle):
 
     def waits(self, kind):
         """ms from each such kill to the end of the first request that was
-        begun after it and served."""
+        begun after it and served; from the end of a graceful restart."""
         served = [r for r in self.requests if r.served()]
         found = []
         for k in self.kills:
             if k.kind == kind:
-                ends = [r.ended for r in served if r.began >= k.began]
-                found += [(min(ends) - k.began) * 1000] if ends else []
+                since = k.ended if kind == "graceful" else k.began
+                ends = [r.ended for r in served if r.began >= since]
+                found += [(min(ends) - since) * 1000] if ends else []
         return found
 
     def table(self):
@@ -469,7 +501,7 @@ def pace(stands, begun, over):
         n += 1
         for s in stands:
             if s.wanted.qsize() < THREADS and not s.is_held:
-                s.wanted.put(1)
+                s.wanted.put(None)
 
 
 def under_load(stands, work):
