@@ -2,6 +2,7 @@
 
 #include "adapters/accel.h"
 #include "lib/clock.h"
+#include "lib/testpoint.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -246,6 +247,7 @@ accelerator_took(
 	    !request_read(&r, s, length, fds, n))
 		return accelerator_pass_on(s, length, fds, n, flags);
 	s->taken = r.now;
+	TESTPOINT("worker:read");
 	failed = request_answer(s, &r);
 	fds[0] = r.answer;
 	if (n == 2)
@@ -278,6 +280,7 @@ accelerator_take(struct accelerator *s)
 	if (length == 0) /* the queue's other end has been shut down */
 		return PyObject_SetAttr(
 		    s->worker, accel_words[WORD_LEAVING], Py_True);
+	TESTPOINT("worker:taken");
 	n = descriptors(&message, fds);
 	failed = accelerator_took(s, (size_t)length, message.msg_flags, fds, n);
 	for (int i = 0; i < n; i++)
@@ -323,6 +326,8 @@ accelerator_turn(struct accelerator *s)
 	if (leaving == -1 ||
 	    (leaving && s->is_watching && accelerator_unwatch(s) == -1))
 		return -1;
+	if (leaving)
+		TESTPOINT("worker:unwatched");
 	took = accelerator_take_any(s);
 	if (took == -1)
 		return -1;

@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/link.h"
 #include "lib/params.h"
+#include "lib/testpoint.h"
 #include "lib/url.h"
 
 #include <errno.h>
@@ -81,6 +82,7 @@ hand_back(const struct lent_socket *l, const char *magic, unsigned char *bytes,
 	int failed;
 
 	memcpy(bytes, magic, MAGIC);
+	TESTPOINT("worker:hand-back");
 	failed = back_send(l->back, bytes, MAGIC + n, fd);
 	for (int ms = 0; failed && ms < BACK_MS && errno != EPIPE &&
 			 errno != ECONNREFUSED && errno != ECONNRESET;
@@ -296,9 +298,11 @@ connection_take(struct accelerator *s, struct lent_socket *l, int fd)
 	struct accept *a = s->accept;
 	struct incoming q = { .params.room = a->params_room,
 		.body.room = a->body_room };
-	ssize_t n = read_first(fd, a->bytes + MAGIC);
+	ssize_t n;
 	int is_ours;
 
+	TESTPOINT("worker:accepted");
+	n = read_first(fd, a->bytes + MAGIC);
 	if (n == -1) {
 		close(fd);
 		return 1;

@@ -2,6 +2,7 @@
 
 #include "adapters/accel.h"
 #include "lib/clock.h"
+#include "lib/testpoint.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -359,7 +360,9 @@ answer_push(struct answer *a, struct parts *p)
 	ssize_t n;
 
 	word[BOARD_WROTE] = BOARD_PARTS;
+	TESTPOINT("worker:write");
 	n = answer_send_now(a, p);
+	TESTPOINT("worker:wrote");
 	if (n == -1)
 		return answer_push_in_python(a, p);
 	parts_drop(p, (size_t)n);

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "adapters/accel.h"
+#include "lib/testpoint.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -110,10 +111,13 @@ request_tidy(struct accelerator *s, PyObject *body)
 static int
 request_run(struct answer *a, PyObject *environ, PyObject *body)
 {
-	PyObject *result = PyObject_CallFunctionObjArgs(
-	    a->accel->application, environ, (PyObject *)a, NULL);
+	PyObject *result;
 	int failed = 0;
 
+	TESTPOINT("worker:call");
+	result = PyObject_CallFunctionObjArgs(
+	    a->accel->application, environ, (PyObject *)a, NULL);
+	TESTPOINT("worker:called");
 	if (result == NULL || answer_deliver(a, result) == -1)
 		failed = request_fail(a);
 	if (!failed && result != NULL && result_close(result) == -1)
@@ -227,12 +231,15 @@ request_end(struct answer *a)
 	int failed, leaving = 1;
 
 	PyErr_Fetch(&type, &error, &trace);
+	TESTPOINT("worker:hang-up");
 	failed = answer_hang_up(a);
+	TESTPOINT("worker:hung-up");
 	if (!failed)
 		leaving = accelerator_is_leaving(a->accel);
 	if (leaving == -1)
 		failed = -1;
 	page_idle(&a->accel->page, leaving);
+	TESTPOINT("worker:idle");
 	if (type == NULL)
 		return failed;
 	PyErr_Restore(type, error, trace);
@@ -253,6 +260,7 @@ request_answer(struct accelerator *s, struct request *r)
 	if (a != NULL) {
 		r->answer = -1;
 		page_busy(&s->page, &r->head, r->now, facts);
+		TESTPOINT("worker:busy");
 		failed = request_serve(a, r, environ, facts);
 		if (request_end(a) == -1)
 			failed = -1;

@@ -47,6 +47,7 @@ from signal import getsignal, NSIG
 import mamayo_wsgi
 from mamayo_answer import MSG_NOSIGNAL
 from mamayo_words import change_log, log_stream
+#@ from mamayo_testpoint import at
 
 MODULES_MOST = 4000          # remembered
 MEMORY_MOST = 512 * 1024     # bytes of a file in run/preload
@@ -352,6 +353,7 @@ class ForkServer:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         gc.freeze()
+        #@ at("forkserver:ready")
         self.say(type="ready", modules=count, library=self.marks)
 
     # Orders
@@ -394,6 +396,7 @@ class ForkServer:
         return False
 
     def fork(self, message, fds):
+        #@ at("forkserver:fork")
         try:
             pid = os.fork()
         except OSError as error:
@@ -405,6 +408,7 @@ class ForkServer:
             return True
         for fd in fds:
             os.close(fd)
+        #@ at("forkserver:forked")
         if pid is not None:
             self.adopt(pid, message["id"])
         return False
@@ -423,6 +427,7 @@ class ForkServer:
         self.children[pidfd] = pid, number
         self.waits.register(pidfd, POLLIN)
         self.say(pidfd, type="forked", id=number)
+        #@ at("forkserver:told")
 
     def bury(self, pidfd):
         pid, number = self.children[pidfd]
@@ -446,6 +451,7 @@ class ForkServer:
     def become(self, message, fds):
         """The same process as one that was started directly."""
         try:
+            #@ at("forked:born")
             os.setsid()
             log, control, queue, board = fds
             for fd, number in ((log, 1), (log, 2), (control, CONTROL),
@@ -456,6 +462,7 @@ class ForkServer:
             os.umask(message["umask"])
             self.control.detach()
             self.wait_for_leave_to_go()
+            #@ at("forked:go")
             self.enter(message["directory"])
             self.look_alike(message["argv"])
         except BaseException as error:
@@ -525,5 +532,6 @@ def serve():
     if options.get("preload") == "app":
         sys.path.insert(0, os.getcwd())
     server = ForkServer(options)
+    #@ at("forkserver:begun")
     server.prepare()
     server.serve()

@@ -43,6 +43,7 @@ from time import monotonic
 from mamayo_answer import Answer, FileWrapper, VisitorGone, MSG_NOSIGNAL
 from mamayo_detect import Failed, find, involved
 from mamayo_words import change_log, log, log_stream, trace
+#@ from mamayo_testpoint import at, monotonic
 
 MSG_CMSG_CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0x40000000 if
                            sys.platform.startswith("linux") else 0)
@@ -270,8 +271,10 @@ class Worker:
             signal(number, self.on_nothing)
         self.greeting = {"entry": found, "why": why, "pure": self.pure,
                          "python": sys.executable or ""}
+        #@ at("worker:imported")
         self.say(type="ready", files=self.new_files(
             self.new_modules(), made_of), **self.greeting)
+        #@ at("worker:ready")
 
     def new_modules(self):
         """Names, the one that was imported last first. Those that have been
@@ -400,6 +403,7 @@ class Worker:
             self.accelerator.seek(True)
         elif self.watching:
             self.waits.unregister(CONTROL)
+        #@ at("worker:lost-supervisor")
         self.seeking = True
         self.lost_at = self.lost_at or clock()
         if not self.sock or clock() - self.lost_at >= self.patience:
@@ -424,6 +428,7 @@ class Worker:
             self.accelerator.seek(False)
         elif self.watching:
             self.waits.register(CONTROL, POLLIN)
+        #@ at("worker:found-supervisor")
         self.say(type="attach", protocol=str(LINK_PROTOCOL),
                  files=self.known_files(), **self.greeting)
         return True
@@ -517,6 +522,7 @@ class Worker:
         """A wake-up that was given to us is owed to the queue: after this
         there are no more, and then we serve until it is empty."""
         self.waits.unregister(QUEUE)
+        #@ at("python:unwatched")
         self.watching = False
         self.board.idle(True)
 
@@ -542,6 +548,7 @@ class Worker:
         if not message:
             self.leaving = True  # the queue's other end has been shut down
             return False
+        #@ at("python:taken")
         self.took(message, descriptors(ancillary), flags)
         return True
 
@@ -593,6 +600,7 @@ class Worker:
                         now, flags & WIRE_DIRECT, flags & WIRE_KEEP_CONN)
         del fds[0]  # it is the answer's
         self.board.busy(responder, counter, now, answer.url)
+        #@ at("python:busy")
         try:
             if now > not_after:
                 self.refuse(answer)
@@ -604,8 +612,11 @@ class Worker:
                     body = io.BytesIO(message[start:])
                 self.run(answer, environ, body)
         finally:
+            #@ at("python:hang-up")
             answer.hang_up()
+            #@ at("python:hung-up")
             self.board.idle(self.leaving)
+            #@ at("python:idle")
         return True
 
     def refuse(self, answer):
@@ -623,8 +634,11 @@ class Worker:
         environ["wsgi.url_scheme"] = url_scheme(environ)
         result = None
         try:
+            #@ at("python:call")
             result = self.application(environ, answer.start_response)
+            #@ at("python:called")
             answer.deliver(result)
+            #@ at("python:delivered")
         except VisitorGone:
             pass
         except BaseException as error:
@@ -728,6 +742,7 @@ def main():
     for fd in (CONTROL, QUEUE):
         os.set_inheritable(fd, False)
     worker = Worker(name, options)
+    #@ at("worker:begun")
     if options.get("accel") != "0":
         worker.accelerator, worker.pure = accelerator(directory, worker)
     try:

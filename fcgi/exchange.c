@@ -10,6 +10,7 @@
 #include "fcgi/exchange.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/testpoint.h"
 #include "lib/wire.h"
 
 #define EXCHANGE_GRACE 1000 /* ms a worker may answer 503 before we do */
@@ -194,6 +195,8 @@ exchange_send(struct exchange *ex, struct queue *q, int answer)
 	if (c->body.fd != -1 && lseek(c->body.fd, 0, SEEK_SET) == -1)
 		return -1;
 	wire_put_head(message, &head);
+	if (TESTPOINT_FAILS("responder:queue-send"))
+		return -1;
 	return fd_send(q->send, message, n, fds, nfds) == -1 ? -1 : 0;
 }
 
@@ -469,10 +472,12 @@ exchange_read(struct exchange *ex, int64_t now)
 	if (n <= 0)
 		return GOT_END;
 	ex->touched = now;
+	TESTPOINT("responder:answer");
 	switch (exchange_walk(ex, piece, (size_t)n)) {
 	case WALKED_ON:
 		return (size_t)n == sizeof piece ? GOT_SOME : GOT_NOTHING;
 	case WALKED_END:
+		TESTPOINT("responder:answered");
 		exchange_free(ex);
 		conn_end(c, now);
 		break;

@@ -15,6 +15,7 @@
 #include "lib/link.h"
 #include "lib/log.h"
 #include "lib/proc.h"
+#include "lib/testpoint.h"
 #include "lib/xalloc.h"
 
 #define GUARD_FILE      "stuck" /* in run/: lines of "MILLISECONDS PID" */
@@ -84,6 +85,7 @@ guard_wake_up(struct guard *g, int64_t now)
 		  "(incident %d of %d in ten minutes)",
 	    (long)pid, WATCHDOG_MISSES * WATCHDOG_BEAT_MS / 1000,
 	    guard_count(g, pid, now), GUARD_MOST);
+	TESTPOINT("responder:wake-up");
 	proc_signal(pid, SIGABRT);
 	(void)loop_timer(g->loop, &g->kill, now + GUARD_KILL_MS);
 }

@@ -25,6 +25,7 @@
 #include "lib/proc.h"
 #include "lib/route.h"
 #include "lib/supervisor.h"
+#include "lib/testpoint.h"
 #include "lib/trace.h"
 #include "lib/url.h"
 #include "lib/wire.h"
@@ -130,6 +131,7 @@ responder_candidate(void *arg)
 	struct candidate *c = arg;
 	char *root = xstrdup(c->account->root);
 
+	TESTPOINT("candidate:born");
 	if (dup2(c->told, 0) == -1)
 		close(0);
 	loop_forget(c->loop);
@@ -181,13 +183,16 @@ responder_elect(struct responder *r, int64_t now)
 		if (loop_watch(r->loop, &r->born) == -1)
 			fd_close(&r->born.fd);
 	}
-	if (proc_fork(responder_candidate, &c) != -1)
+	TESTPOINT("responder:elect");
+	if (!TESTPOINT_FAILS("responder:fork-candidate") &&
+	    proc_fork(responder_candidate, &c) != -1)
 		r->refusals = 0;
 	else {
 		log_error("cannot start a supervisor: %s; trying again",
 		    strerror(errno));
 		r->refusals++; /* who waits is told when the timer is due */
 	}
+	TESTPOINT("responder:elected");
 	fd_close(&c.told);
 }
 
@@ -201,6 +206,7 @@ responder_decided(struct watch *w, short got, int64_t now)
 	ssize_t n;
 
 	(void)got;
+	TESTPOINT("responder:decided");
 	n = read(r->born.fd, why, sizeof why - 1);
 	responder_forget_candidate(r);
 	if (n > 0) {
@@ -266,7 +272,8 @@ responder_lend(struct responder *r)
 {
 	int pair[2], fds[2];
 
-	if (!r->spec->is_own || r->is_leaving || fd_pair_seqpacket(pair) == -1)
+	if (!r->spec->is_own || r->is_leaving ||
+	    TESTPOINT_FAILS("responder:lend") || fd_pair_seqpacket(pair) == -1)
 		return;
 	for (size_t i = 0; i < r->nlisteners; i++) {
 		fds[0] = r->listener[i].fd;
@@ -277,6 +284,7 @@ responder_lend(struct responder *r)
 		    fds, 2);
 	}
 	fd_close(&pair[1]);
+	TESTPOINT("responder:lent");
 	responder_watch_back(r, pair[0]);
 }
 
@@ -371,6 +379,7 @@ responder_offer(struct responder *r)
 			log_warn("%s: cannot offer its queue to the "
 				 "supervisor: %s",
 			    q->name, strerror(errno));
+		TESTPOINT("responder:offered");
 	}
 }
 
@@ -386,6 +395,7 @@ responder_hello(struct responder *r)
 		   "role", "responder", "version", PACKAGE_VERSION, "protocol",
 		   LINK_PROTOCOL, "id", id, "parent", (json_int_t)r->parent,
 		   "parent_start", (json_int_t)r->parent_start));
+	TESTPOINT("responder:hello");
 	responder_offer(r);
 	responder_lend(r);
 }
@@ -409,6 +419,7 @@ responder_reach(struct responder *r, int64_t now)
 
 	if (r->link.fd != -1 || r->reach.place != 0)
 		return;
+	TESTPOINT("responder:reach");
 	fd = lease_connect(r->account->run);
 	if (fd != -1) {
 		r->link.fd = fd;
@@ -514,6 +525,7 @@ responder_queue_over(struct responder *r, struct queue *q, int64_t now)
 {
 	struct exchange *ex, *waiting = q->full;
 
+	TESTPOINT("responder:queue-over");
 	q->is_over = 1;
 	fd_close(&q->send);
 	if (!q->is_orphan && !q->is_served)
@@ -669,10 +681,14 @@ static enum exchange_handed
 responder_hand(struct responder *r, struct exchange *ex, int64_t now)
 {
 	struct queue *q = ex->queue;
-	enum exchange_handed handed = exchange_hand(ex, q, now);
+	enum exchange_handed handed;
+
+	TESTPOINT("responder:hand");
+	handed = exchange_hand(ex, q, now);
 
 	switch (handed) {
 	case EXCHANGE_HANDED:
+		TESTPOINT("responder:handed");
 		if (ex->is_direct && !ex->conn->keep)
 			responder_lent(r, ex->conn, now);
 		responder_active(r, now);
@@ -826,6 +842,7 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 			q->is_asked = 1;
 			(void)responder_tell(r, json_pack("{s:s, s:s}", "type",
 						    "queue", "name", q->name));
+			TESTPOINT("responder:queue-asked");
 		}
 		return; /* considered again when it is there */
 	}
@@ -1008,6 +1025,7 @@ responder_take_routes(struct responder *r, const json_t *message, int64_t now)
 	r->ngroups_coming = 0;
 	r->stamp = strtoull(link_string(message, "stamp"), NULL, 16);
 	r->has_routes = 1;
+	TESTPOINT("responder:routes-taken");
 	r->reach_wait = 0;
 	responder_ask_for_orphans(r);
 	responder_consider_all(r, now);
@@ -1047,6 +1065,7 @@ responder_move_messages(struct queue *from, struct queue *to)
 		n = fd_recv(from->receive, message, sizeof message, fds, &nfds);
 		if (n <= 0)
 			return;
+		TESTPOINT("responder:moving");
 		is_sent =
 		    fd_send(to->send, message, (size_t)n, fds, nfds) != -1;
 		for (size_t i = 0; i < nfds; i++)
@@ -1120,6 +1139,7 @@ responder_take_queue(
 	q->receive = fds[1];
 	q->is_asked = 0;
 	responder_learn(q, message);
+	TESTPOINT("responder:queue-taken");
 	responder_adopt(r, q->name, q, now);
 	responder_consider_all(r, now);
 }
@@ -1136,6 +1156,7 @@ responder_take_adopted(struct responder *r, const json_t *message, int64_t now)
 	if (q == NULL)
 		return;
 	q->is_offered = 0;
+	TESTPOINT("responder:adopted");
 	responder_learn(q, message);
 	for (ex = r->exchanges; ex != NULL; ex = ex->next)
 		if (ex->queue == q) {
@@ -1170,6 +1191,7 @@ responder_take_gone(struct responder *r, const json_t *message, int64_t now)
 			responder_queue_dropped(r, generation);
 		return;
 	}
+	TESTPOINT("responder:gone");
 	q->is_orphan = q->is_offered;
 	q->is_served = is_served;
 	responder_queue_over(r, q, now);
@@ -1219,6 +1241,7 @@ responder_exchange(struct responder *r, uint64_t counter)
 static void
 responder_take_verdict(struct exchange *ex, const json_t *message, int64_t now)
 {
+	TESTPOINT("responder:verdict");
 	if (!ex->is_direct || link_true(message, "ended"))
 		exchange_verdict(ex, (int)link_int(message, "status"),
 		    link_string(message, "code"), link_string(message, "text"),
@@ -1294,6 +1317,7 @@ responder_lost(struct responder *r, int64_t now)
 	fd_close(&r->link.fd);
 	guard_link(&r->guard, -1);
 	r->lost_at = now;
+	TESTPOINT("responder:lost");
 	responder_alone(r, now); /* workers give the sockets back */
 	(void)responder_spool_lost(&r->conn_rules); /* run/ may be another */
 	if (r->exchanges != NULL && r->reach_wait == 0)
@@ -1379,6 +1403,7 @@ responder_complete(struct conn *c, int64_t now)
 	*ex->place = ex;
 	r->rules.end = &ex->next;
 	guard_watch(&r->guard, now);
+	TESTPOINT("responder:complete");
 	responder_begin(r, ex, now);
 }
 
@@ -1498,6 +1523,7 @@ responder_take_back(struct responder *r, struct back *b, int64_t now)
 		return 1;
 	}
 	(void)fd_nonblock(fd);
+	TESTPOINT("responder:back-taken");
 	if ((c = responder_adopt_conn(r, fd, now)) == NULL)
 		return 1;
 	c->has_served = memcmp(message, LINK_BACK_SERVED, magic) == 0;
@@ -1543,6 +1569,7 @@ responder_accept(struct responder *r, int listener, int64_t now)
 			}
 			return 0;
 		}
+		TESTPOINT("responder:accepted");
 		c = responder_adopt_conn(r, fd, now);
 		if (c == NULL)
 			return 0;
@@ -1711,6 +1738,7 @@ responder_carry_on(void *arg)
 {
 	struct responder *r = arg;
 
+	TESTPOINT("leaving:born");
 	setsid();
 	loop_ignore_signals();
 	loop_signal(r->loop, SIGCHLD, responder_reap, r);
@@ -1734,6 +1762,7 @@ responder_leave(void *arg, int64_t now)
 
 	if (r->is_leaving)
 		return;
+	TESTPOINT("responder:leave");
 	responder_resume(r);
 	r->is_leaving = 1;
 	responder_withdraw(r, now);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lib/changes.h"
+#include "lib/clock.h"
 #include "lib/stamp.h"
 #include "lib/xalloc.h"
 
@@ -60,14 +61,13 @@ changes_add_read(
     struct changes *c, const char *path, const struct timespec *since)
 {
 	struct changes_file *f;
-	struct timespec now;
+	struct timespec now = clock_wall();
 	struct stat st;
 
 	if (changes_find(c, path) != NULL)
 		return;
 	changes_add(c, path, CHANGES_MADE_OF);
 	f = changes_find(c, path);
-	clock_gettime(CLOCK_REALTIME, &now);
 	if (f != NULL && f->stamp != 0 && stat(path, &st) == 0 &&
 	    changes_age(since, &st.st_mtim) > 0 &&
 	    changes_age(&st.st_mtim, &now) >= 0)
@@ -122,11 +122,10 @@ changes_look(struct changes *c, int64_t now)
 {
 	uint64_t differs = 0, stamp;
 	int64_t untouched = INT64_MAX, age;
-	struct timespec wall;
+	struct timespec wall = clock_wall();
 	struct stat st;
 
 	c->which = NULL;
-	clock_gettime(CLOCK_REALTIME, &wall);
 	for (size_t i = 0; i < c->n; i++) {
 		struct changes_file *f = &c->files[i];
 

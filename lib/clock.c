@@ -1,17 +1,71 @@
 #include "config.h"
 
 #include <assert.h>
-#include <time.h>
 
 #include "lib/clock.h"
+#include "lib/testpoint.h"
+
+#define CLOCK_MOVED_SLEEP 5 /* ms, where tests move it */
+
+static struct timespec
+clock_get(clockid_t which)
+{
+	struct timespec t;
+	int failed = clock_gettime(which, &t);
+
+	assert(!failed);
+	(void)failed;
+	return t;
+}
+
+#ifdef MAMAYO_TESTPOINTS
 
 int64_t
 clock_ms(void)
 {
-	struct timespec t;
-	int failed = clock_gettime(CLOCK_MONOTONIC, &t);
+	struct timespec t = clock_get(CLOCK_MONOTONIC);
 
-	assert(!failed);
-	(void)failed;
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 +
+	       testpoint_ahead(TESTPOINT_MONOTONIC);
+}
+
+struct timespec
+clock_wall(void)
+{
+	struct timespec t = clock_get(CLOCK_REALTIME);
+
+	t.tv_sec += (time_t)(testpoint_ahead(TESTPOINT_WALL) / 1000);
+	return t;
+}
+
+int
+clock_sleep(int ms)
+{
+	return testpoint_has_clock() && (ms == -1 || ms > CLOCK_MOVED_SLEEP)
+		   ? CLOCK_MOVED_SLEEP
+		   : ms;
+}
+
+#else
+
+int64_t
+clock_ms(void)
+{
+	struct timespec t = clock_get(CLOCK_MONOTONIC);
+
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
+
+struct timespec
+clock_wall(void)
+{
+	return clock_get(CLOCK_REALTIME);
+}
+
+int
+clock_sleep(int ms)
+{
+	return ms;
+}
+
+#endif

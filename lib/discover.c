@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
 #include "lib/log.h"
@@ -643,7 +644,7 @@ uint64_t
 discover_stamp(char *const *groups, size_t ngroups)
 {
 	uint64_t hash = UINT64_C(14695981039346656037);
-	time_t now = time(NULL);
+	time_t now = clock_wall().tv_sec;
 	struct stat st;
 	size_t i;
 

@@ -14,10 +14,12 @@
 
 #include "lib/adapters.h"
 #include "lib/backoff.h"
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/forkserver.h"
 #include "lib/link.h"
 #include "lib/log.h"
+#include "lib/testpoint.h"
 #include "lib/xalloc.h"
 
 #define FORKSERVER_BOOT                                                     \
@@ -710,6 +712,7 @@ forkserver_start(struct forkserver *f, int64_t now)
 
 	if (f->is_useless || now < f->retry_at)
 		return -1;
+	TESTPOINT("supervisor:forkserver");
 	if (forkserver_try_start(f, &why) == -1) {
 		log_warn("no fork server for %s: %s", f->python, why.text);
 		forkserver_fail(f, -1, now);
@@ -1049,10 +1052,12 @@ forkserver_order(struct forkserver *f, struct fork_order *o,
 	if (f->app == NULL &&
 	    loop_timer(f->all->loop, &o->limit, now + limit) == -1)
 		return -1;
-	if (link_send(f->control.fd, order_message(o, spec), fds, 4) == -1) {
+	if (TESTPOINT_FAILS("supervisor:order") ||
+	    link_send(f->control.fd, order_message(o, spec), fds, 4) == -1) {
 		loop_cancel(f->all->loop, &o->limit);
 		return -1;
 	}
+	TESTPOINT("supervisor:ordered");
 	o->from = f;
 	o->is_waiting = 1;
 	f->used = now;
@@ -1155,5 +1160,5 @@ forkserver_describe(const struct forkserver *f, int64_t now)
 	    forkserver_state_name(f->state), "python", f->python, "app",
 	    f->app != NULL ? f->app : "", "modules", f->modules, "workers",
 	    forkserver_workers(f), "since",
-	    (json_int_t)time(NULL) - (now - f->started) / 1000);
+	    (json_int_t)clock_wall().tv_sec - (now - f->started) / 1000);
 }

@@ -11,6 +11,7 @@
 
 #include "lib/fd.h"
 #include "lib/lease.h"
+#include "lib/testpoint.h"
 #include "lib/xalloc.h"
 
 #define LEASE_BACKLOG 128
@@ -94,16 +95,19 @@ lease_bind(struct lease *l, struct problem *why)
 	}
 	unlink(temporary);
 	mask = umask(0177);
-	is_bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+	is_bound = !TESTPOINT_FAILS("candidate:bind") &&
+		   bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
 	umask(mask);
-	if (!is_bound || listen(fd, LEASE_BACKLOG) == -1 ||
-	    lstat(temporary, &there) == -1 ||
+	if (!is_bound || TESTPOINT_FAILS("candidate:listen") ||
+	    listen(fd, LEASE_BACKLOG) == -1 || lstat(temporary, &there) == -1 ||
+	    TESTPOINT_FAILS("candidate:rename") ||
 	    lease_put(temporary, l->sock_path) == -1) {
 		result = lease_is_unfit() ? LEASE_UNFIT : -1;
 		problem_sys(why, "cannot make a socket at %s", l->sock_path);
 		unlink(temporary);
 		goto fail;
 	}
+	TESTPOINT("candidate:bound");
 	l->sock_device = there.st_dev;
 	l->sock_inode = there.st_ino;
 	fd_close(&l->listener);
@@ -128,9 +132,10 @@ lease_take(struct lease *l, struct problem *why)
 		l->lock = open(l->lock_path,
 		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
 		    0600);
-		if (l->lock == -1)
+		if (l->lock == -1 || TESTPOINT_FAILS("candidate:open-lock"))
 			return problem_sys(why, "cannot open %s", l->lock_path);
-		if (fcntl(l->lock, F_SETLK, &all) == -1) {
+		if (TESTPOINT_FAILS("candidate:lock") ||
+		    fcntl(l->lock, F_SETLK, &all) == -1) {
 			if (errno == EACCES || errno == EAGAIN) {
 				fd_close(&l->lock);
 				return 0;
@@ -139,6 +144,7 @@ lease_take(struct lease *l, struct problem *why)
 			problem_sys(why, "cannot lock %s", l->lock_path);
 			return result;
 		}
+		TESTPOINT("candidate:locked");
 		if (lease_same_file(l->lock, l->lock_path)) {
 			result = lease_bind(l, why);
 			return result == 0 ? 1 : result;
@@ -169,6 +175,7 @@ lease_holds(struct lease *l)
 void
 lease_release(struct lease *l)
 {
+	TESTPOINT("supervisor:release");
 	if (l->listener != -1 && lease_sock_is_ours(l))
 		unlink(l->sock_path);
 	fd_close(&l->listener);
@@ -201,7 +208,8 @@ lease_connect(const char *run_directory)
 	pid_t pid;
 	int fd = -1;
 
-	if (lease_address(run_directory, "/sock", &address) == -1)
+	if (lease_address(run_directory, "/sock", &address) == -1 ||
+	    TESTPOINT_FAILS("responder:connect"))
 		goto fail;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	if (fd == -1 || fd_cloexec(fd, 1) == -1 || fd_nonblock(fd) == -1)

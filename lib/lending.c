@@ -7,10 +7,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/lending.h"
 #include "lib/link.h"
 #include "lib/log.h"
+#include "lib/testpoint.h"
 #include "lib/xalloc.h"
 
 /* A change soon after another one may bear the same time. */
@@ -95,7 +97,7 @@ lending_drop(struct lending *g, const void *owner)
 int
 lending_look(struct lending *g, char *const *paths, size_t n)
 {
-	time_t now = time(NULL);
+	time_t now = clock_wall().tv_sec;
 	struct stat st;
 
 	lending_forget_places(g);
@@ -153,6 +155,7 @@ lending_give(struct lending *g, struct worker *w, const char *mount,
 		fds[0] = l->listener;
 		fds[1] = l->back;
 		failed =
+		    TESTPOINT_FAILS("supervisor:lend") ||
 		    link_send(w->control.fd,
 			json_pack("{s:s, s:I, s:s, s:s, s:s*, s:s, s:o}",
 			    "type", "lend", "number", (json_int_t)l->number,

@@ -147,11 +147,10 @@ log_escape(char *to, size_t size, const char *text, size_t n)
 static size_t
 log_line(char *line, size_t size, const char *level, const char *text)
 {
-	struct timespec t;
+	struct timespec t = clock_wall();
 	struct tm tm;
 	size_t used;
 
-	clock_gettime(CLOCK_REALTIME, &t);
 	localtime_r(&t.tv_sec, &tm);
 	used = strftime(line, size, "%Y-%m-%d %H:%M:%S", &tm);
 	used += (size_t)snprintf(line + used, size - used,

@@ -11,6 +11,7 @@
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/logfile.h"
+#include "lib/testpoint.h"
 #include "lib/xalloc.h"
 
 #define LOGFILE_BUFFER 262144
@@ -115,6 +116,7 @@ logfile_rename(const char *path, int64_t most, int keep)
 	if (lstat(path, &st) == -1 || !S_ISREG(st.st_mode) || st.st_size < most)
 		return 0;
 	logfile_shift(path, keep);
+	TESTPOINT("supervisor:log-shifted");
 	old = logfile_old(path, 1);
 	failed = keep > 0 ? rename(path, old) : unlink(path);
 	free(old);
@@ -237,6 +239,7 @@ logfile_rotate(struct logfile *f, int64_t most, int keep, int64_t now)
 		logfile_cut(f, f->from, st.st_size);
 	else {
 		logfile_shift(f->path, keep);
+		TESTPOINT("supervisor:log-copy");
 		f->to = open(old,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 		f->at =

@@ -406,7 +406,8 @@ loop_poll(struct loop *l)
 	int ready;
 
 	do
-		ready = poll(l->polled, (nfds_t)l->n, loop_patience(l));
+		ready = poll(
+		    l->polled, (nfds_t)l->n, clock_sleep(loop_patience(l)));
 	while (ready == -1 && errno == EINTR);
 	if (ready == -1) { /* the kernel is out of memory: do not spin */
 		poll(NULL, 0, LOOP_RETRY_MS);

@@ -214,7 +214,7 @@ mail_add_where(
     struct buf *b, const struct account *a, const char *app, const char *host)
 {
 	char when[64];
-	time_t now = time(NULL);
+	time_t now = clock_wall().tv_sec;
 	struct tm tm;
 	char *file, *line;
 
@@ -407,7 +407,7 @@ void
 mail_incident(struct mail *m, const char *kind, const char *app,
     const char *subject, const char *text)
 {
-	json_int_t now = (json_int_t)time(NULL);
+	json_int_t now = (json_int_t)clock_wall().tv_sec;
 	char name[1024];
 	struct letter **link;
 	int is_busy = mail_is_busy(m);

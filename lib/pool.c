@@ -25,6 +25,7 @@
 #include "lib/python.h"
 #include "lib/setbacks.h"
 #include "lib/stamp.h"
+#include "lib/testpoint.h"
 #include "lib/wire.h"
 #include "lib/xalloc.h"
 
@@ -241,7 +242,8 @@ pool_make_queue(struct pool *p)
 {
 	int pair[2], size = POOL_SNDBUF;
 
-	if (fd_pair_seqpacket(pair) == -1)
+	if (TESTPOINT_FAILS("supervisor:make-queue") ||
+	    fd_pair_seqpacket(pair) == -1)
 		return -1;
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 	pool_random_name(p->generation);
@@ -397,6 +399,7 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 
 	if (p->is_candidate && p->advice != NULL)
 		return; /* the first reason is the one */
+	TESTPOINT("supervisor:fail");
 	fd_random(&random, sizeof random);
 	snprintf(p->reference, sizeof p->reference, "%08x", random);
 	snprintf(p->code, sizeof p->code, "%s", code);
@@ -509,6 +512,7 @@ pool_answer_all(struct pool *p)
 		    p->queue_receive, message, sizeof message, fds, &nfds);
 		if (n == -1 || n == 0)
 			return;
+		TESTPOINT("supervisor:answer");
 		if (nfds > 0 && wire_get_head(message, (size_t)n, &head) == 0) {
 			is_back = !p->is_stopped &&
 				  (int64_t)head.queued >= p->stamped_at &&
@@ -645,11 +649,10 @@ static void
 pool_take_files(
     struct pool *p, const struct worker *w, const char *files, int64_t now)
 {
-	struct timespec since;
+	struct timespec since = clock_wall();
 	char *path;
 	size_t n;
 
-	clock_gettime(CLOCK_REALTIME, &since);
 	since.tv_sec -= (time_t)((now - w->started) / 1000);
 	since.tv_nsec -= (now - w->started) % 1000 * 1000000;
 	for (; *files != '\0'; files += n + (files[n] == ':')) {
@@ -1285,6 +1288,7 @@ pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
 
 	(void)logfile_open(&p->log, &why); /* which it writes to */
 	w = pool_new_worker(p);
+	TESTPOINT("supervisor:adopt-worker");
 	if (worker_adopt(w, &how, page, pid, now, &why) == -1) {
 		log_warn("%s: a worker of the last supervisor is left alone: "
 			 "%s",
@@ -1580,6 +1584,7 @@ pool_drain(struct pool *p, int64_t now)
 {
 	struct worker *w, *next;
 
+	TESTPOINT("supervisor:drain");
 	p->is_draining = 1;
 	if (!p->is_replaced)
 		forkservers_leave(p->host->forkservers, p->app.name, now);
@@ -1720,7 +1725,7 @@ pool_state_name(const struct pool *p)
 static json_int_t
 pool_wall(uint64_t at, int64_t now)
 {
-	return (json_int_t)time(NULL) - (now - (int64_t)at) / 1000;
+	return (json_int_t)clock_wall().tv_sec - (now - (int64_t)at) / 1000;
 }
 
 static json_t *

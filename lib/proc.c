@@ -21,6 +21,7 @@
 
 #include "lib/fd.h"
 #include "lib/proc.h"
+#include "lib/testpoint.h"
 
 #define PROC_FDS     6  /* what a child may be given: 0 to 5 */
 #define PROC_SIGNALS 65 /* one more than the highest signal */
@@ -144,6 +145,7 @@ become(const struct proc_spec *spec, int fd[PROC_FDS], int report)
 	memcpy(&argv, &spec->argv, sizeof argv);
 	memcpy(&env, &spec->env, sizeof env);
 	signals_default();
+	TESTPOINT("child:born");
 	setsid();
 	if (arrange(fd, &report) == -1)
 		goto fail;
@@ -154,6 +156,7 @@ become(const struct proc_spec *spec, int fd[PROC_FDS], int report)
 	if (spec->directory != NULL && chdir(spec->directory) == -1)
 		goto fail;
 	why.step = STEP_EXEC;
+	TESTPOINT("child:exec");
 	execve(spec->path, argv, env);
 fail:
 	why.error = errno;
@@ -247,12 +250,14 @@ proc_start(
 		problem_sys(problem, "cannot open /dev/null");
 	else if (fd_pipe(report) == -1)
 		problem_sys(problem, "cannot make a pipe");
-	else if ((pid = fork_quietly()) == -1)
+	else if (TESTPOINT_FAILS("supervisor:fork") ||
+		 (pid = fork_quietly()) == -1)
 		problem_sys(problem, "cannot fork");
 	if (pid == 0)
 		become(spec, fd, report[1]);
 	fd_close(&null);
 	fd_close(&report[1]);
+	TESTPOINT("supervisor:forked");
 	failed = pid == -1 || hear(report[0], &why) == -1;
 	fd_close(&report[0]);
 	if (failed) {

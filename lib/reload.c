@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/health.h"
 #include "lib/log.h"
@@ -431,7 +432,8 @@ reload_describe(
 		state = "failed";
 		why = r->failure;
 		reference = r->reference;
-		since = (json_int_t)time(NULL) - (now - r->failed_at) / 1000;
+		since = (json_int_t)clock_wall().tv_sec -
+			(now - r->failed_at) / 1000;
 	}
 	json_object_set_new(to, "reload",
 	    json_pack("{s:s, s:s, s:s, s:I}", "state", state, "why", why,

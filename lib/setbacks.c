@@ -14,6 +14,7 @@
 #include "lib/jsonfile.h"
 #include "lib/log.h"
 #include "lib/setbacks.h"
+#include "lib/testpoint.h"
 #include "lib/xalloc.h"
 
 #define FAILURES_MOST 1000000
@@ -105,7 +106,7 @@ setbacks_write(
 		fd = open(new,
 		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd != -1 && fd_write_all(fd, text, strlen(text)) == 0 &&
-	    rename(new, path) == 0)
+	    !TESTPOINT_FAILS("supervisor:setback") && rename(new, path) == 0)
 		result = 0;
 	else
 		problem_sys(why, "cannot write %s", path);

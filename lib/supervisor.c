@@ -276,6 +276,7 @@ supervisor_reload_begun(struct reloads *all, struct pool *candidate)
 				  offsetof(struct supervisor, reloads));
 	struct pool *old = supervisor_pool(s, candidate->app.name);
 
+	TESTPOINT("supervisor:reload-begun");
 	candidate->next = old->next;
 	old->next = candidate;
 }
@@ -290,8 +291,11 @@ supervisor_reload_over(
 	    (struct supervisor *)((char *)all -
 				  offsetof(struct supervisor, reloads));
 
+	TESTPOINT("supervisor:reload-over");
 	supervisor_tell_gone(s, old, 1);
+	TESTPOINT("supervisor:told-gone");
 	pool_drain(old, now);
+	TESTPOINT("supervisor:drained");
 	s->host.changed(&s->host, old, now); /* may free it */
 	s->host.changed(&s->host, new, now);
 }
@@ -862,6 +866,7 @@ peer_take_hello(struct peer *peer, const json_t *message, int64_t now)
 	if (discover_stamp(s->found.groups, s->found.ngroups) != s->stamp)
 		supervisor_scan(s, now);
 	supervisor_tell_of_dead(s);
+	TESTPOINT("supervisor:hello");
 	supervisor_send_routes(s, peer);
 }
 
@@ -899,7 +904,8 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 		peer_refuse_queue(peer, name, "stopped", POOL_STOPPED_TEXT);
 		return;
 	}
-	if (pool_open(p, now) == -1) {
+	if (TESTPOINT_FAILS("supervisor:open-queue") ||
+	    pool_open(p, now) == -1) {
 		log_error(
 		    "%s: cannot make its queue: %s", name, strerror(errno));
 		peer_refuse_queue(peer, name, "resources",
@@ -908,13 +914,15 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 	}
 	fds[0] = p->queue_send;
 	fds[1] = p->queue_receive;
-	if (link_send(peer->watch.fd, supervisor_terms(p, "queue"), fds, 2) ==
-	    -1) {
+	if (TESTPOINT_FAILS("supervisor:give-queue") ||
+	    link_send(peer->watch.fd, supervisor_terms(p, "queue"), fds, 2) ==
+		-1) {
 		log_warn("%s: cannot hand its queue to a responder: %s", name,
 		    strerror(errno));
 		peer_refuse_queue(peer, name, "resources",
 		    "The server is short of resources at the moment.");
 	}
+	TESTPOINT("supervisor:queue-given");
 }
 
 /* -- after the last supervisor -- */
@@ -964,6 +972,7 @@ peer_attach(struct peer *peer, const json_t *message, int64_t now)
 		next = p->next;
 		if (!pool_has_process(p, peer->pid))
 			continue;
+		TESTPOINT("supervisor:attach");
 		loop_unwatch(s->loop, &peer->watch);
 		peer->watch.fd = -1;
 		pool_attach(p, peer->pid, fd, message, now);
@@ -1028,6 +1037,7 @@ peer_take_adopt(
 	const char *generation = link_string(message, "generation");
 	struct pool *p = supervisor_pool(s, link_string(message, "name"));
 
+	TESTPOINT("supervisor:adopt");
 	if (p == NULL || s->is_leaving || !orphan_is_generation(generation) ||
 	    !pool_adopt(p, generation, fds, now)) {
 		fd_close(&fds[0]);
@@ -1038,9 +1048,11 @@ peer_take_adopt(
 		    NULL, 0);
 		return;
 	}
+	TESTPOINT("supervisor:adopted-queue");
 	pool_remember(
 	    p, link_int(message, "requests"), link_int(message, "crashes"));
 	supervisor_adopt_workers(s, p, now);
+	TESTPOINT("supervisor:adopted-workers");
 	(void)link_send(
 	    peer->watch.fd, supervisor_terms(p, "adopted"), NULL, 0);
 	supervisor_look_soon(s, now);
@@ -1068,7 +1080,7 @@ static json_t *
 supervisor_describe(struct supervisor *s, int64_t now)
 {
 	json_t *responders = json_array();
-	time_t wall = time(NULL);
+	time_t wall = clock_wall().tv_sec;
 	struct peer *peer;
 
 	for (peer = s->peers; peer != NULL; peer = peer->next)
@@ -1132,6 +1144,7 @@ peer_obey(struct peer *peer, const json_t *message, int64_t now)
 		peer_conclude(peer, "error", PEER_NO_APP);
 		return;
 	}
+	TESTPOINT("supervisor:obey");
 	if (p != NULL)
 		supervisor_obey(s, p, now);
 	supervisor_lend(s, now);
@@ -1181,6 +1194,7 @@ peer_take_socket(
 		fd_close(&fds[1]);
 		return;
 	}
+	TESTPOINT("supervisor:take-socket");
 	lending_add(&s->lending, peer, message, fds);
 	supervisor_take_back(s); /* and then all at once */
 	supervisor_lend(s, now);
@@ -1272,6 +1286,7 @@ supervisor_greet(struct supervisor *s, int fd, int64_t now)
 	uid_t uid;
 	pid_t pid;
 
+	TESTPOINT("supervisor:accepted");
 	if (fd_peer(fd, &uid, &pid) == -1 || uid != geteuid() ||
 	    s->npeers >= SUPERVISOR_PEERS_MOST) {
 		if (now - s->complained > 60000) {
@@ -1326,6 +1341,7 @@ supervisor_leave(struct supervisor *s, const char *why, int64_t now)
 		return;
 	s->is_leaving = 1;
 	log_info("leaving: %s", why);
+	TESTPOINT("supervisor:leave");
 	s->forkservers.are_closing = 1;
 	forkservers_leave(&s->forkservers, NULL, now);
 	reload_forget_all(&s->reloads, now);
@@ -1347,6 +1363,7 @@ supervisor_retire(struct supervisor *s, const char *why, int64_t now)
 		return;
 	s->is_retired = 1;
 	supervisor_leave(s, why, now);
+	TESTPOINT("supervisor:retire");
 	loop_unwatch(s->loop, &s->listener);
 	lease_release(&s->lease);
 	s->listener.fd = -1;
@@ -1619,11 +1636,13 @@ supervisor_candidate(char *root)
 	    "supervisor of %s, mamayo %s", s.account.root, PACKAGE_VERSION);
 	if (s.account.remark != NULL)
 		log_warn("%s", s.account.remark);
+	TESTPOINT("candidate:prepare");
 	if (supervisor_prepare(&s, &why) == -1)
 		(void)candidate_sorry(&why);
 	else {
 		close(0); /* somebody waits for this end */
 		(void)fd_open_std();
+		TESTPOINT("candidate:told");
 		supervisor_serve(&s);
 		supervisor_clean(s.host.boards_dir);
 	}

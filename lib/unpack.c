@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -11,6 +12,8 @@
 
 #include "lib/adapters.h"
 #include "lib/fd.h"
+#include "lib/proc.h"
+#include "lib/testpoint.h"
 #include "lib/xalloc.h"
 
 /* FNV-1a, 64 bits: it tells versions apart, it protects against nobody. */
@@ -59,6 +62,25 @@ is_there(int dir_fd, const struct adapter *a)
 	return n == 0 && at == a->length;
 }
 
+/* Removes what a process that was killed had not finished. */
+static void
+clear_away(int dir_fd)
+{
+	struct dirent *entry;
+	DIR *dir;
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
+		fd_close(&fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		if (strncmp(entry->d_name, "tmp-", 4) == 0 &&
+		    !proc_alive((pid_t)atol(entry->d_name + 4), 0))
+			unlinkat(dir_fd, entry->d_name, 0);
+	closedir(dir);
+}
+
 /* Whole from the moment it has its name, whoever else does the same. */
 static int
 put_there(int dir_fd, const struct adapter *a, struct problem *why)
@@ -67,8 +89,9 @@ put_there(int dir_fd, const struct adapter *a, struct problem *why)
 	uint64_t number;
 	int fd, failed;
 
+	clear_away(dir_fd);
 	fd_random(&number, sizeof number);
-	snprintf(temporary, sizeof temporary, "tmp-%016llx",
+	snprintf(temporary, sizeof temporary, "tmp-%ld-%016llx", (long)getpid(),
 	    (unsigned long long)number);
 	fd = openat(dir_fd, temporary,
 	    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -76,7 +99,8 @@ put_there(int dir_fd, const struct adapter *a, struct problem *why)
 		return problem_sys(why, "cannot create %s", a->name);
 	failed = fd_write_all(fd, a->text, a->length);
 	fd_close(&fd);
-	if (!failed && renameat(dir_fd, temporary, dir_fd, a->name) == 0)
+	if (!failed && !TESTPOINT_FAILS("supervisor:unpack") &&
+	    renameat(dir_fd, temporary, dir_fd, a->name) == 0)
 		return 0;
 	problem_sys(why, "cannot write %s", a->name);
 	unlinkat(dir_fd, temporary, 0);

@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/link.h"
+#include "lib/testpoint.h"
 #include "lib/worker.h"
 #include "lib/xalloc.h"
 
@@ -149,9 +150,12 @@ worker_act(struct worker *w, enum worker_state then)
 		worker_tell(w, "leave");
 	else if (then == WORKER_STUCK) {
 		w->proc.takes_group = 1;
+		TESTPOINT("supervisor:dump");
 		proc_kill(&w->proc, SIGABRT); /* faulthandler writes stacks */
-	} else if (then == WORKER_KILLED)
+	} else if (then == WORKER_KILLED) {
+		TESTPOINT("supervisor:kill");
 		proc_kill_group(&w->proc, SIGKILL);
+	}
 }
 
 /*
@@ -244,9 +248,10 @@ worker_take(struct worker *w, int64_t now)
 		return 0;
 	w->said(w, message, now);
 	type = link_string(message, "type");
-	if (strcmp(type, "ready") == 0)
+	if (strcmp(type, "ready") == 0) {
+		TESTPOINT("supervisor:worker-ready");
 		worker_feed(w, WORKER_SAID_READY, now);
-	else if (strcmp(type, "failed") == 0)
+	} else if (strcmp(type, "failed") == 0)
 		worker_feed(w, WORKER_SAID_FAILED, now);
 	json_decref(message);
 	return 1;
@@ -295,6 +300,7 @@ worker_ended(struct proc *p, int status, int64_t now)
 	while (worker_take(w, now))
 		continue;
 	worker_look_at_board(w);
+	TESTPOINT("supervisor:worker-gone");
 	if (worker_was_ready(w))
 		worker_feed(w, WORKER_SAID_READY, now);
 	worker_feed(w, WORKER_GONE, now);
@@ -326,7 +332,8 @@ worker_name_board(struct worker *w, const char *generation)
 	char name[sizeof w->board_name];
 
 	snprintf(name, sizeof name, "%s.%ld", generation, (long)w->pid);
-	if (renameat(w->boards_dir, w->board_name, w->boards_dir, name) == 0)
+	if (!TESTPOINT_FAILS("supervisor:name-board") &&
+	    renameat(w->boards_dir, w->board_name, w->boards_dir, name) == 0)
 		snprintf(w->board_name, sizeof w->board_name, "%s", name);
 }
 
@@ -412,6 +419,7 @@ worker_answered(
 	struct problem why;
 
 	(void)reason;
+	TESTPOINT("supervisor:order-answered");
 	if (pidfd == -1 || proc_adopt(&w->proc, w->loop, pidfd, &why) == -1) {
 		forkserver_forget(o, now);
 		worker_start_after_all(w, now); /* may free w: last use */
@@ -419,6 +427,7 @@ worker_answered(
 	}
 	w->plan = NULL;
 	worker_runs(w, plan->generation);
+	TESTPOINT("supervisor:go");
 	worker_tell(w, "go");
 	if (worker_say_first(w, plan->first, &why) == -1)
 		worker_cannot(w, &why, now);
@@ -468,7 +477,8 @@ worker_start(struct worker *w, const struct worker_how *how, int64_t now,
 	snprintf(w->board_name, sizeof w->board_name, "new.%ld.%u",
 	    (long)getpid(), running_number++);
 	w->board_fd = scoreboard_new(w->boards_dir, w->board_name, why);
-	if (w->board_fd == -1 || worker_open_control(w, &spec.fd[3], why) == -1)
+	if (w->board_fd == -1 || TESTPOINT_FAILS("supervisor:board-made") ||
+	    worker_open_control(w, &spec.fd[3], why) == -1)
 		goto fail;
 	if (loop_timer(w->loop, &w->deadline, now + how->start_timeout) == -1) {
 		problem_sys(why, "cannot watch a worker");
