@@ -520,6 +520,8 @@ static PyMethodDef accelerator_methods[] = {
 	    "Accept from this listening socket, too." },
 	{ "give_back", accept_return, METH_NOARGS,
 	    "Accept from none any more." },
+	{ "send_file", file_send, METH_VARARGS,
+	    "Part of a file in records: (bytes sent, missing in the last)." },
 	{ "seek", accelerator_seek, METH_O,
 	    "There is no supervisor: call hear() now and then. Or there is." },
 	{ NULL, NULL, 0, NULL },

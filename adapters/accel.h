@@ -184,6 +184,12 @@ void accept_release(struct accept *);
 PyObject *accept_lend(PyObject *self, PyObject *args);
 PyObject *accept_return(PyObject *self, PyObject *nothing);
 
+/* Method: send_file(socket, request id, file, at, size) -> (done, missing).
+ * Sends a part of a file in records of RECORD_MOST bytes: how much of it is
+ * done, and how much is missing in a record whose head has gone. Stops at
+ * whatever is not plain sailing, which whoever goes on will meet, too. */
+PyObject *file_send(PyObject *self, PyObject *args);
+
 /* ------------------------------------------------------------ accelerator --
  * There is one in a process, and it lives as long.
  */

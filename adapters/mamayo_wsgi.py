@@ -130,6 +130,8 @@ def clock():
 class Board:
     """What the supervisor sees of us. Writing it costs no system call."""
 
+    send_file = None  # accelerated: see Answer.send_file()
+
     def __init__(self, fd):
         # mmap() keeps a duplicate of its own: let it have the same number
         spare = os.dup(fd)
@@ -745,6 +747,8 @@ def main():
     #@ at("worker:begun")
     if options.get("accel") != "0":
         worker.accelerator, worker.pure = accelerator(directory, worker)
+    if worker.accelerator is not None:
+        worker.board.send_file = worker.accelerator.send_file
     try:
         worker.start(options)
         worker.serve()
