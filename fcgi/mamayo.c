@@ -49,11 +49,12 @@ is_outdated(void)
 
 /* A web server spawned us: descriptor 0 is a listening socket. */
 static int
-respond(void)
+respond(const char *path)
 {
 	struct account account;
 	struct responder_spec spec = { .account = &account,
 		.program = command_program,
+		.path = path,
 		.listener = { 0 },
 		.nlisteners = 1 };
 	int status, is_over;
@@ -88,7 +89,7 @@ main(int argc, char **argv)
 		command_program = slash != NULL ? slash + 1 : argv[0];
 	}
 	if (argc < 2 && !FCGX_IsCGI() && listen_is(0))
-		return respond();
+		return respond(argv[0]);
 	if (argc < 2 && getenv("GATEWAY_INTERFACE") != NULL) {
 		(void)apology_serve(500, "refused",
 		    "the web server started mamayo as a CGI program, and it "

@@ -13,6 +13,7 @@
 #include "fcgi/conn.h"
 #include "fcgi/exchange.h"
 #include "fcgi/guard.h"
+#include "fcgi/renew.h"
 #include "fcgi/responder.h"
 #include "lib/clock.h"
 #include "lib/discover.h"
@@ -44,11 +45,12 @@
 	30000 /* ms that a queue is kept for the next supervisor */
 #define RESPONDER_LEAVE      5000 /* ms for a new connection to say something */
 #define RESPONDER_FORK_EVERY 1000 /* ms between two candidates of ours */
-#define RESPONDER_REFUSALS   2    /* in a row: it is not over in a moment */
-#define RESPONDER_LEAVE_BACK 1000 /* ms for workers to return our sockets */
-#define RESPONDER_SWEEP      20   /* ms until ended connections are seen */
-#define RESPONDER_STEP_IN    5    /* ms that connections are left to workers */
-#define RESPONDER_FAST       8    /* requests that they answer meanwhile */
+#define RESPONDER_COMPLAIN   60000 /* ms between lines about other versions */
+#define RESPONDER_REFUSALS   2     /* in a row: it is not over in a moment */
+#define RESPONDER_LEAVE_BACK 1000  /* ms for workers to return our sockets */
+#define RESPONDER_SWEEP      20    /* ms until ended connections are seen */
+#define RESPONDER_STEP_IN    5     /* ms that connections are left to workers */
+#define RESPONDER_FAST       8     /* requests that they answer meanwhile */
 
 /* Workers that got our sockets through the same link share one. */
 struct back {
@@ -96,6 +98,7 @@ struct responder {
 	struct timer reach;
 	int64_t reach_wait, forked_at, lost_at;
 	unsigned refusals; /* in a row, of the system to fork a candidate */
+	int64_t met_other; /* when another version was last logged; or 0 */
 	struct timer active;
 	int64_t active_at;
 
@@ -116,6 +119,9 @@ static int responder_accept(struct responder *, int, int64_t);
 static void responder_queue_over(struct responder *, struct queue *, int64_t);
 static void responder_look_at_sockets(struct responder *, int64_t);
 static int responder_spool_lost(struct conn_rules *);
+static int responder_carry_on(void *);
+static void responder_leave_due(struct timer *, int64_t);
+static void responder_close_idle(struct responder *, int, int64_t);
 
 /* ------------------------------------------------------ the supervisor -- */
 
@@ -1248,6 +1254,50 @@ responder_take_verdict(struct exchange *ex, const json_t *message, int64_t now)
 		    (enum board_wrote)link_int(message, "wrote"), now);
 }
 
+/*
+ * Goes on as the program that is in our file now. What was begun is carried on
+ * by a copy; what is in the backlog waits for the new one.
+ */
+static void
+responder_renew(struct responder *r, int64_t now)
+{
+	log_info("%s is another version now: becoming that", r->spec->path);
+	r->is_leaving = 1;
+	for (size_t i = 0; i < r->nlisteners; i++)
+		loop_unwatch(r->loop, &r->listener[i].watch);
+	loop_cancel(r->loop, &r->resume);
+	responder_close_idle(r, 0, now);
+	(void)loop_timer(r->loop, &r->leave, now + RESPONDER_LEAVE);
+	if (r->conns == NULL)
+		renew(r->spec->path);
+	else if (proc_fork(responder_carry_on, r) > 0) {
+		renew(r->spec->path);
+		_exit(0); /* everything of ours lives on in the copy */
+	}
+	r->is_leaving = 0;
+	loop_cancel(r->loop, &r->leave);
+	responder_pause(r, now);
+}
+
+/* The supervisor that there is, or will be, is of another version, and does not
+ * talk to us. If we cannot be that one, too, nobody else can be started. */
+static void
+responder_take_outdated(struct responder *r, const json_t *message, int64_t now)
+{
+	const char *version = link_string(message, "version");
+
+	if (!r->spec->is_own && !r->is_leaving && renew_is_due(r->spec->path))
+		responder_renew(r, now);
+	r->forked_at = now; /* another one is there, or will be in a moment */
+	if (r->met_other == 0 || now - r->met_other >= RESPONDER_COMPLAIN) {
+		r->met_other = now;
+		log_error("mamayo %s serves %s, and this responder is %s: "
+			  "replace its %s, or restart its web server",
+		    version, r->account->root, PACKAGE_VERSION, r->program);
+	}
+	responder_sorry(r, NULL, now);
+}
+
 /* -1: it cannot be kept; all is to be heard again. Takes the descriptors. */
 static int
 responder_take_message(struct responder *r, const json_t *message, int fds[2],
@@ -1275,7 +1325,9 @@ responder_take_message(struct responder *r, const json_t *message, int fds[2],
 			    strcmp(q->name, link_string(message, "name")) == 0)
 				responder_learn(q, message);
 		responder_look_at_sockets(r, now);
-	} else if (strcmp(type, "adopted") == 0)
+	} else if (strcmp(type, "outdated") == 0)
+		responder_take_outdated(r, message, now);
+	else if (strcmp(type, "adopted") == 0)
 		responder_take_adopted(r, message, now);
 	else if (strcmp(type, "gone") == 0)
 		responder_take_gone(r, message, now);

@@ -13,7 +13,8 @@
  * no app at all, 503 when a queue is full, 502 and 504 on a verdict. Where no
  * supervisor is found it forks a candidate. On SIGTERM it takes no more
  * connections, and what is unfinished is carried on by a forked child, so that
- * nothing is cut (R-PROC3).
+ * nothing is cut (R-PROC3). So it is when the supervisor is of another version,
+ * for then we are to be that one, too (fcgi/renew).
  */
 #define RESPONDER_CONNS_MOST     8192   /* connections at once */
 #define RESPONDER_IDLE_TIMEOUT   300000 /* ms a kept connection may be silent */
@@ -23,6 +24,7 @@
 struct responder_spec {
 	struct account *account; /* opened; borrowed */
 	const char *program;     /* our file name: "mamayo.fcgi" */
+	const char *path;        /* argv[0] */
 	int listener[RESPONDER_LISTENERS_MOST];
 	size_t nlisteners;
 	size_t ninherited; /* so many of them others have bound, and hold */

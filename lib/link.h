@@ -94,6 +94,9 @@
  *   lent                             a worker has joined those that wait at
  *                                    the sockets, or one may not have come
  *   returned                         no worker waits there any more
+ *   outdated version, protocol       you speak another protocol than the
+ *            supervisor that there is, or will be in a moment: nothing more
+ *            comes. Understood in all versions, as `hello` is
  *   verdict  counter, status, code, text, ended: whether the worker has (a
  *            direct answer may still be written before), wrote (enum
  *            board_wrote)
@@ -112,9 +115,12 @@
  *   connection. An "S" in place of the last letter of the magic: a request has
  *   been answered on it.
  */
-#define LINK_BACK_MAGIC   "MMYb"
-#define LINK_BACK_SERVED  "MMYS"
-#define LINK_BACK_MOST    65536 /* bytes of the connection */
+#define LINK_BACK_MAGIC  "MMYb"
+#define LINK_BACK_SERVED "MMYS"
+#define LINK_BACK_MOST   65536 /* bytes of the connection */
+
+/* Another one whenever what one process says to another changes so that a
+ * former one would misread it: here, in lib/wire.h or in lib/scoreboard.h. */
 #define LINK_PROTOCOL     1
 #define LINK_MESSAGE_MOST 65536 /* bytes of JSON */
 

@@ -40,6 +40,7 @@
 #define SUPERVISOR_ROUTES   24000 /* bytes of routes: then another message */
 #define SUPERVISOR_BUSY_FOR 2000  /* ms of looking after an `active` */
 #define SUPERVISOR_SNDBUF   (1024 * 1024)
+#define SUPERVISOR_COMPLAIN 60000 /* ms between lines about other versions */
 
 #define PEER_NO_APP "the supervisor finds no such application"
 #define PEER_ASLEEP \
@@ -100,14 +101,16 @@ struct supervisor {
 	int64_t active_until;
 	int64_t since, without_workers, alone_since; /* clock_ms(); 0: not so */
 	int64_t complained;
-	int is_leaving; /* drains its pools, then goes ... */
-	int is_retired; /* ... and somebody else may supervise meanwhile */
+	int64_t met_other; /* when another version was last logged; or 0 */
+	int is_leaving;    /* drains its pools, then goes ... */
+	int is_retired;    /* ... and somebody else may supervise meanwhile */
 	int is_over;
 };
 
 static void supervisor_look_soon(struct supervisor *, int64_t);
 static void supervisor_lend(struct supervisor *, int64_t);
 static void supervisor_stay(struct supervisor *, int64_t);
+static void supervisor_retire(struct supervisor *, const char *, int64_t);
 
 /* ---------------------------------------------------------------- pools -- */
 
@@ -838,6 +841,46 @@ supervisor_tell_of_dead(struct supervisor *s)
 			    POOL_DIED_TEXT);
 }
 
+static json_t *
+supervisor_outdated(const char *version, json_int_t protocol)
+{
+	return json_pack("{s:s, s:s, s:I}", "type", "outdated", "version",
+	    version, "protocol", protocol);
+}
+
+/*
+ * The older gives way to the newer, so that it is decided once: an old
+ * responder is told, and a new one gets a supervisor of its own, while our
+ * responders are told. Where the newer has gone, a single old one is enough.
+ * Frees the peer.
+ */
+static void
+peer_of_another_version(struct peer *peer, const json_t *message, int64_t now)
+{
+	struct supervisor *s = peer->supervisor;
+	const char *version = link_string(message, "version");
+	json_int_t protocol = link_int(message, "protocol");
+	int is_responder = strcmp(link_string(message, "role"), "command") != 0;
+
+	if (s->met_other == 0 || now - s->met_other >= SUPERVISOR_COMPLAIN) {
+		s->met_other = now;
+		log_warn("process %ld is mamayo %s and speaks protocol %lld, "
+			 "this is %s and speaks %d",
+		    (long)peer->pid, version, (long long)protocol,
+		    PACKAGE_VERSION, LINK_PROTOCOL);
+	}
+	if (is_responder && protocol > LINK_PROTOCOL && !s->is_retired)
+		supervisor_broadcast(s, supervisor_outdated(version, protocol));
+	else
+		(void)link_send(peer->watch.fd,
+		    supervisor_outdated(PACKAGE_VERSION, LINK_PROTOCOL), NULL,
+		    0);
+	if (is_responder &&
+	    (protocol > LINK_PROTOCOL || !supervisor_has_responder(s)))
+		supervisor_retire(s, "one of another version takes over", now);
+	peer_free(peer);
+}
+
 static void
 peer_take_hello(struct peer *peer, const json_t *message, int64_t now)
 {
@@ -845,16 +888,16 @@ peer_take_hello(struct peer *peer, const json_t *message, int64_t now)
 	const char *role = link_string(message, "role");
 
 	if (link_int(message, "protocol") != LINK_PROTOCOL) {
-		log_warn("process %ld speaks protocol %lld, we %d: it is of "
-			 "another version; restart the web server",
-		    (long)peer->pid, (long long)link_int(message, "protocol"),
-		    LINK_PROTOCOL);
-		peer_free(peer);
+		peer_of_another_version(peer, message, now);
 		return;
 	}
 	loop_cancel(s->loop, &peer->hello);
 	if (strcmp(role, "command") == 0) {
 		peer->role = PEER_COMMAND;
+		return;
+	}
+	if (s->is_retired) { /* it has come just too late */
+		peer_free(peer);
 		return;
 	}
 	peer->role = PEER_RESPONDER;
@@ -995,6 +1038,10 @@ peer_take_attach(struct peer *peer, json_t *message, int64_t now)
 	}
 	if (peer_attach(peer, message, now) == 0)
 		return;
+	if (s->is_retired) { /* it goes on looking */
+		peer_free(peer);
+		return;
+	}
 	if (!orphans_have(&s->orphans, peer->pid)) {
 		peer_dismiss(peer);
 		return;

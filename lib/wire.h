@@ -27,6 +27,9 @@
  * Parameters are "name\0value\0name\0value\0", bytes, without a name twice.
  * An empty message is never sent: it would read as end-of-file.
  *
+ * With WIRE_VERSION changes LINK_PROTOCOL: a request must not get to where it
+ * cannot be read.
+ *
  * adapters/mamayo_wsgi.py reads the same layout as HEAD = "<4sHHIHHQQQQQQ";
  * t/check_wire.c and t/1100-wire.py hold the two together.
  */

@@ -384,8 +384,9 @@ class Stand(Oracle):
         try:
             within(20, not_more)
         except AssertionError:
-            raise AssertionError("there were %r, and now %r" % (
-                self.before, self.after))
+            raise AssertionError("there were %r, and now %r: %r" % (
+                self.before, self.after,
+                [(p, p.descriptors()) for p in self.m.processes().values()]))
 
     def stop(self):
         self.server.stop()
