@@ -18,7 +18,8 @@ supervisor: after one that was there for less than a second the next one waits.
 
 measure: as soon as all is well again, the next. Beside kills: "graceful" (a
 graceful restart of Apache), "upgrade" (another program is renamed over
-mamayo.fcgi), "stop" (SIGSTOP to the supervisor).
+mamayo.fcgi), "reload" (another application.py, every third of them broken) and
+"stop" (SIGSTOP to the supervisor).
 """
 import argparse
 import os
@@ -127,7 +128,8 @@ class Stand(Oracle):
         os.mkdir(self.temporary)
         self.m.environment["TMPDIR"] = self.temporary
         with open(os.path.join(APPS, "soak.py")) as f:
-            self.m.app("ROOT", f.read())
+            self.source = f.read()
+        self.m.app("ROOT", self.source)
         self.server = self.make()
         self.begun = time.monotonic()
         self.wanted = queue.Queue()
@@ -328,6 +330,21 @@ class Stand(Oracle):
         return lambda: path in [Process(pid).link("exe")
                                 for pid in self.responders()]
 
+    def reload(self, _):
+        """Sometimes its owner asks for it, too."""
+        n = sum(k.kind == "reload" for k in self.kills)
+        is_broken, is_asked = n % 3 == 0, n % 2 == 0
+        before = self.m.workers("ROOT")
+        refused = self.m.log().count("cannot reload")
+        self.m.app("ROOT", "%s\n# %d\n%s" % (
+            self.source, n, is_broken and "raise RuntimeError\n" or ""))
+        if is_asked:
+            equal(self.m.command("restart", "ROOT").returncode != 0,
+                  is_broken, "mamayo restart has failed")
+        if is_broken:
+            return lambda: self.m.log().count("cannot reload") > refused
+        return lambda: set(self.m.workers("ROOT")).isdisjoint(before)
+
     def stop_supervisor(self, _):
         old = self.m.lock_holder()
         kill(old, signal.SIGSTOP)
@@ -345,20 +362,26 @@ class Stand(Oracle):
 
     def counted(self):
         """With the application stopped: how many descriptors the supervisor
-        has, beside one for each responder, and the responder that has fewest,
-        and how many other processes there are."""
+        has, beside one for each responder and fork server, and the responder
+        that has fewest, and how many other processes there are."""
         try:
             processes, responders = self.m.processes(), self.responders()
+            forkservers = [p for p in processes.values()
+                           if b"mamayo_fork" in p.read("cmdline")]
             return {
                 "supervisor's descriptors": len(
                     processes[self.m.lock_holder()].descriptors())
-                - len(responders),
+                - len(responders) - len(forkservers),
                 "responder's descriptors": min(
                     len(set(processes[pid].descriptors().values())
                         - self.accepted()) for pid in responders),
-                "processes": len(processes) - len(responders)}
+                "processes": len(processes) - len(responders)
+                - len(forkservers)}
         except (KeyError, ValueError, OSError):
             return None  # just changing
+
+    def let_go(self):
+        """The web server ends the connections that it has kept."""
 
     def pause(self):
         equal(self.m.command("stop", "ROOT").returncode, 0, "mamayo stop")
@@ -373,6 +396,7 @@ class Stand(Oracle):
         self.is_served()
 
     def is_as_before(self):
+        self.let_go()
         self.is_served()
         self.pause()
         self.after = None
@@ -491,6 +515,12 @@ class Nginx(Stand):
     def spawner(self):
         return self.listening.pid
 
+    def let_go(self):
+        """A responder keeps the queue of a former generation as long as it
+        cannot know what has become of the last answer on such a connection."""
+        self.server.stop()
+        self.server.start()
+
 
 STANDS = (Lighttpd, Fcgid, Nginx)
 
@@ -563,6 +593,7 @@ PLAN = (("supervisor", Lighttpd, 100), ("supervisor", Fcgid, 100),
         ("worker", Lighttpd, 1000), ("worker", Nginx, 1000),
         ("graceful", Fcgid, 20),
         ("upgrade", Lighttpd, 20), ("upgrade", Fcgid, 20),
+        ("reload", Lighttpd, 10), ("reload", Nginx, 10),
         ("stop", Lighttpd, 3))
 
 
@@ -582,7 +613,7 @@ def happens(s, kind):
         k = Kill(kind, 0, s.clock(), s.clock())
         s.kills.append(k)
         is_over = {"graceful": s.graceful, "upgrade": s.upgrade,
-                   "stop": s.stop_supervisor}[kind](k)
+                   "reload": s.reload, "stop": s.stop_supervisor}[kind](k)
         s.is_served()
         within(40, is_over, "the end of " + kind)
         if kind == "stop":
