@@ -184,15 +184,19 @@ END_TEST
 
 START_TEST(test_without_free_descriptors_nothing_is_moved)
 {
-	struct rlimit none = { 3, 3 };
+	struct rlimit all, none;
 	char got[10];
 
 	set_up();
 	put(sizeof got, 7);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = all;
+	none.rlim_cur = 3;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
 	ck_assert_int_eq(relay(source[1], sink[0], sizeof got, &rest), 0);
 	ck_assert_int_eq(recv(source[1], got, sizeof got, MSG_DONTWAIT),
 	    (ssize_t)sizeof got);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
 	tear_down();
 }
 END_TEST
