@@ -65,7 +65,7 @@ number_in(const char *path)
 	    *line <= '9') {
 		errno = 0;
 		number = strtoull(line, &end, 10);
-		if (errno != 0 || (*end != '\n' && *end != '\0'))
+		if (errno != 0 || (*end != '\n' && (*end != '\0' || !feof(f))))
 			number = UINT64_MAX;
 	}
 	fclose(f);
