@@ -1,10 +1,10 @@
-"""What dies costs what it held and nothing else: thirty seconds of t/soak.py
+"""What dies costs what it held and nothing else: twenty seconds of t/soak.py
 with one seed, and the oracle itself (t/oracle.py)."""
 import soak
 from harness import equal, run, test
 from oracle import Kill, Oracle, Request
 
-SECONDS, SEED = 30, "6500"
+SECONDS, SEED = 20, "6500"
 
 
 def made_up(*requests, kills=(), status=200, error=None, called=1, pid=7,
@@ -101,7 +101,7 @@ def _():
     equal(len(o.problems(["called 1 7", "ended 1 7"])), 1)
 
 
-@test("faults 52 and 57: thirty seconds of kills behind lighttpd, mod_fcgid and"
+@test("faults 52 and 57: twenty seconds of kills behind lighttpd, mod_fcgid and"
       " nginx: each costs what it held, and a supervisor nothing")
 def _():
     table = []
@@ -127,13 +127,13 @@ def nothing_lost(what, scale):
 @test("fault 61: graceful restarts of Apache under load: who had come to the"
       " application is answered")
 def _():
-    nothing_lost("graceful", 0.2)
+    nothing_lost("graceful", 0.1)
 
 
 @test("fault 71: another program in the place of mamayo.fcgi, under load:"
       " nothing is lost, mod_fcgid's next responder is the new one")
 def _():
-    nothing_lost("upgrade", 1)
+    nothing_lost("upgrade", 0.5)
 
 
 run()

@@ -391,6 +391,8 @@ class Stand(Oracle):
     def start(self):
         self.server.start()
         self.is_served()
+        while len(self.body(self.number)) < LONG:
+            self.ask()  # for what is kept once it was wanted
         self.pause()
         self.before = within(10, lambda: self.counted(max),
                              "something to count")
