@@ -104,14 +104,23 @@ guard_kill_due(struct timer *t, int64_t now)
 	g->victim = 0;
 }
 
+/* Requests that need no supervisor are over in an instant, one after the other;
+ * still, one that is stuck is to be found before it is missed. */
+static int
+guard_is_curious(const struct guard *g)
+{
+	return g->link != -1 && (g->was_needed || g->watchdog.is_asked);
+}
+
 static void
 guard_beat_due(struct timer *t, int64_t now)
 {
 	struct guard *g =
 	    (struct guard *)((char *)t - offsetof(struct guard, beat));
 
-	if (!g->is_needed(g))
+	if (!g->is_needed(g) && !guard_is_curious(g))
 		watchdog_rest(&g->watchdog);
+	g->was_needed = 0;
 	switch (watchdog_beat(&g->watchdog, now)) {
 	case WATCHDOG_STUCK:
 		guard_wake_up(g, now);
@@ -151,6 +160,7 @@ guard_release(struct guard *g)
 void
 guard_watch(struct guard *g, int64_t now)
 {
+	g->was_needed = 1;
 	watchdog_start(&g->watchdog, now);
 	if (g->beat.place == 0)
 		(void)loop_timer(g->loop, &g->beat, g->watchdog.next);

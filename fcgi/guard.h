@@ -9,13 +9,14 @@
 /*
  * guard: a responder keeps an eye on the supervisor, whoever started it.
  *
- * While there are requests it asks for a sign of life (lib/watchdog). A
- * supervisor that gives none is told to abort, writes where it is stuck into
- * mamayo.log, and is killed GUARD_KILL_MS later; then another one is elected as
- * after any death. Each is an incident, written into run/stuck. After
- * GUARD_MOST of them in GUARD_WITHIN_MS no supervisor is started any more: warm
- * applications go on, who needs one that is not gets a page, and the owner a
- * mail; until the incidents are that long ago.
+ * While there are requests, and after the last one, it asks for a sign of life
+ * (lib/watchdog) until that comes. A supervisor that gives none is told to
+ * abort, writes where it is stuck into mamayo.log, and is killed GUARD_KILL_MS
+ * later; then another one is elected as after any death. Each is an incident,
+ * written into run/stuck. After GUARD_MOST of them in GUARD_WITHIN_MS no
+ * supervisor is started any more: warm applications go on, who needs one that
+ * is not gets a page, and the owner a mail; until the incidents are that long
+ * ago.
  */
 #define GUARD_KILL_MS   2000
 #define GUARD_MOST      5
@@ -29,6 +30,7 @@ struct guard {
 	int link;     /* to the supervisor; -1: none */
 	pid_t victim; /* told to abort; 0: nobody */
 	int has_given_up;
+	int was_needed; /* there was a request since the last beat */
 	struct mail mail;
 	int (*is_needed)(struct guard *); /* are there requests? */
 };

@@ -46,6 +46,8 @@
 #define RESPONDER_LEAVE      5000 /* ms for a new connection to say something */
 #define RESPONDER_FORK_EVERY 1000 /* ms between two candidates of ours */
 #define RESPONDER_COMPLAIN   60000 /* ms between lines about other versions */
+#define RESPONDER_BORN       3000  /* ms for a candidate to be decided ... */
+#define RESPONDER_BORN_MOST  24000 /* ... doubled each time that it is not */
 #define RESPONDER_REFUSALS   2     /* in a row: it is not over in a moment */
 #define RESPONDER_LEAVE_BACK 1000  /* ms for workers to return our sockets */
 #define RESPONDER_SWEEP      20    /* ms until ended connections are seen */
@@ -95,6 +97,9 @@ struct responder {
 	struct guard guard;
 	struct watch link; /* fd -1: none */
 	struct watch born; /* ends when a candidate of ours is done; fd -1 */
+	pid_t candidate;   /* while there is that */
+	struct timer late; /* when it has taken too long: patience */
+	int64_t patience;
 	struct timer reach;
 	int64_t reach_wait, forked_at, lost_at;
 	unsigned refusals; /* in a row, of the system to fork a candidate */
@@ -149,6 +154,7 @@ static void
 responder_forget_candidate(struct responder *r)
 {
 	loop_unwatch(r->loop, &r->born);
+	loop_cancel(r->loop, &r->late);
 	fd_close(&r->born.fd);
 }
 
@@ -171,6 +177,35 @@ responder_sorry(struct responder *r, const char *why, int64_t now)
 	}
 }
 
+/* Has a candidate of ours not come so far that it is known whether it is the
+ * supervisor? */
+static int
+responder_is_undecided(const struct responder *r)
+{
+	struct pollfd end = { .fd = r->born.fd, .events = POLLIN };
+
+	return r->born.fd != -1 && poll(&end, 1, 0) == 0;
+}
+
+/* One that does not go on, before it has the lock or with it, is ended, else
+ * there would be more and more of them. */
+static void
+responder_born_late(struct timer *t, int64_t now)
+{
+	struct responder *r =
+	    (struct responder *)((char *)t - offsetof(struct responder, late));
+
+	if (!responder_is_undecided(r))
+		return;
+	log_error("process %ld was to become the supervisor, and has not come "
+		  "that far in %lld seconds; it is ended",
+	    (long)r->candidate, (long long)(now - r->forked_at) / 1000);
+	proc_signal(r->candidate, SIGKILL);
+	responder_forget_candidate(r); /* it may not even be able to die */
+	if (r->patience < RESPONDER_BORN_MOST)
+		r->patience *= 2;
+}
+
 static void
 responder_elect(struct responder *r, int64_t now)
 {
@@ -178,6 +213,8 @@ responder_elect(struct responder *r, int64_t now)
 	int pipe[2];
 
 	if (r->forked_at != 0 && now - r->forked_at < RESPONDER_FORK_EVERY)
+		return;
+	if (responder_is_undecided(r))
 		return;
 	r->forked_at = now;
 	if (guard_gives_up(&r->guard, now))
@@ -190,10 +227,13 @@ responder_elect(struct responder *r, int64_t now)
 			fd_close(&r->born.fd);
 	}
 	TESTPOINT("responder:elect");
-	if (!TESTPOINT_FAILS("responder:fork-candidate") &&
-	    proc_fork(responder_candidate, &c) != -1)
+	r->candidate = TESTPOINT_FAILS("responder:fork-candidate")
+			   ? -1
+			   : proc_fork(responder_candidate, &c);
+	if (r->candidate != -1) {
 		r->refusals = 0;
-	else {
+		(void)loop_timer(r->loop, &r->late, now + r->patience);
+	} else {
 		log_error("cannot start a supervisor: %s; trying again",
 		    strerror(errno));
 		r->refusals++; /* who waits is told when the timer is due */
@@ -285,8 +325,9 @@ responder_lend(struct responder *r)
 		fds[0] = r->listener[i].fd;
 		fds[1] = pair[1];
 		(void)link_send(r->link.fd,
-		    json_pack("{s:s, s:s, s:s*}", "type", "socket", "program",
-			r->program, "base", r->base),
+		    json_pack("{s:s, s:s, s:b, s:s*}", "type", "socket",
+			"program", r->program, "bound",
+			i >= r->spec->ninherited, "base", r->base),
 		    fds, 2);
 	}
 	fd_close(&pair[1]);
@@ -1033,6 +1074,7 @@ responder_take_routes(struct responder *r, const json_t *message, int64_t now)
 	r->has_routes = 1;
 	TESTPOINT("responder:routes-taken");
 	r->reach_wait = 0;
+	r->patience = RESPONDER_BORN;
 	responder_ask_for_orphans(r);
 	responder_consider_all(r, now);
 	return 0;
@@ -1874,6 +1916,8 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 		.fd = -1, .want = POLLIN, .ready = responder_decided
 	};
 	r->reach.due = responder_reach_due;
+	r->late.due = responder_born_late;
+	r->patience = RESPONDER_BORN;
 	r->retry.due = responder_retry;
 	r->resume.due = responder_resume_due;
 	r->active.due = responder_active_due;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -69,6 +70,7 @@ lending_add(
 	l->back = fds[1];
 	l->program = xstrdup(link_string(message, "program"));
 	l->base = base != NULL ? xstrdup(base) : NULL;
+	l->is_bound = link_true(message, "bound");
 	l->owner = owner;
 	l->next = g->sockets;
 	g->sockets = l;
@@ -92,6 +94,17 @@ lending_drop(struct lending *g, const void *owner)
 		n++;
 	}
 	return n;
+}
+
+int
+lending_bury(struct lending *g, const void *owner)
+{
+	const struct lent *l;
+
+	for (l = g->sockets; l != NULL; l = l->next)
+		if (l->owner == owner && l->is_bound)
+			shutdown(l->listener, SHUT_RDWR);
+	return lending_drop(g, owner);
 }
 
 int

@@ -33,6 +33,7 @@ struct lent {
 	uint64_t number;
 	int listener, back;
 	char *program, *base; /* base may be NULL */
+	int is_bound;         /* by its owner: nobody else serves there */
 	const void *owner;    /* who has lent it; only compared */
 	struct lent *next;
 };
@@ -48,11 +49,15 @@ struct lending {
 
 void lending_release(struct lending *);
 
-/* A responder lends one: takes the descriptors. message: program, base. */
+/* A responder lends one: takes the descriptors. message: program, base, and
+ * whether it has bound that itself. */
 void lending_add(
     struct lending *, const void *owner, const json_t *message, int fds[2]);
 /* What that one has lent is not given to anybody any more. Returns how many. */
 int lending_drop(struct lending *, const void *owner);
+/* And it has died: what it had bound is shut down, for a worker that is busy
+ * would hold the address. */
+int lending_bury(struct lending *, const void *owner);
 
 /*
  * Looks at the places. Returns 1 if they have been quiet for long enough that

@@ -26,6 +26,8 @@
 #define LISTEN_SUFFIX   8    /* ".1234567": the temporary name of a socket */
 #define LISTEN_INHERITS 3    /* the first descriptor of sd_listen_fds(3) */
 #define LISTEN_LOOKS    1000 /* the most of LISTEN_FDS that is looked at */
+#define LISTEN_TAKEN_MS 1000 /* for those before us to be gone */
+#define LISTEN_STEP_MS  20
 #define DISTANCE_MOST   255
 
 static int is_deaf; /* a socket of ours lets nobody new in */
@@ -71,6 +73,21 @@ answers(const char *path)
 	return errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
 }
 
+/* Does somebody go on listening? One that was killed had perhaps lent his
+ * socket to workers, who hear of his end in a moment. */
+static int
+keeps_answering(const char *path)
+{
+	int is_there = answers(path);
+
+	for (int ms = 0; is_there == 1 && ms < LISTEN_TAKEN_MS;
+	     ms += LISTEN_STEP_MS) {
+		poll(NULL, 0, LISTEN_STEP_MS);
+		is_there = answers(path);
+	}
+	return is_there;
+}
+
 /* 0 if the path is free, or holds a socket of ours that nobody serves. */
 static int
 may_replace(const char *path, struct problem *why)
@@ -88,7 +105,7 @@ may_replace(const char *path, struct problem *why)
 	if (st.st_uid != geteuid())
 		return problem_set(
 		    why, "the socket %s belongs to another user", path);
-	switch (answers(path)) {
+	switch (keeps_answering(path)) {
 	case 0:
 		return 0;
 	case 1:
@@ -251,20 +268,31 @@ tcp_address(const char *text, union address *a, struct problem *why)
 }
 
 static int
+tcp_bind(int fd, const union address *a)
+{
+	return bind(fd, &a->any,
+	    a->any.sa_family == AF_INET ? sizeof a->in : sizeof a->in6);
+}
+
+static int
 listen_tcp(const char *text, struct problem *why)
 {
 	union address a;
 	const int on = 1;
-	int fd;
+	int fd, failed;
 
 	if (tcp_address(text, &a, why) == -1)
 		return -1;
 	if ((fd = stream_socket(a.any.sa_family)) == -1)
 		return problem_sys(why, "cannot make a socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind(fd, &a.any,
-		a.any.sa_family == AF_INET ? sizeof a.in : sizeof a.in6) == 0 &&
-	    listen(fd, LISTEN_BACKLOG) == 0)
+	failed = tcp_bind(fd, &a);
+	for (int ms = 0; failed && errno == EADDRINUSE && ms < LISTEN_TAKEN_MS;
+	     ms += LISTEN_STEP_MS) { /* see keeps_answering() */
+		poll(NULL, 0, LISTEN_STEP_MS);
+		failed = tcp_bind(fd, &a);
+	}
+	if (!failed && listen(fd, LISTEN_BACKLOG) == 0)
 		return fd;
 	problem_sys(why, "cannot listen on tcp:%s", text);
 	fd_close(&fd);

@@ -1384,7 +1384,7 @@ pool_is_deaf(struct worker *w, int is_waiting, int64_t now)
 {
 	if (!is_waiting && w->deaf_since == 0)
 		return 0;
-	if (!worker_has_unread(w))
+	if (!worker_is_deaf(w))
 		w->deaf_since = 0;
 	else if (w->deaf_since == 0)
 		w->deaf_since = now;

@@ -19,12 +19,14 @@
 #include <sys/syscall.h> /* pidfd_open and its relatives */
 #endif
 
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/proc.h"
 #include "lib/testpoint.h"
 
-#define PROC_FDS     6  /* what a child may be given: 0 to 5 */
-#define PROC_SIGNALS 65 /* one more than the highest signal */
+#define PROC_FDS     6   /* what a child may be given: 0 to 5 */
+#define PROC_SIGNALS 65  /* one more than the highest signal */
+#define PROC_DIE_MS  100 /* for one that was killed before it had begun */
 
 /* Which of the steps between fork and exec failed. */
 enum step { STEP_DESCRIPTORS, STEP_DIRECTORY, STEP_EXEC };
@@ -171,10 +173,14 @@ fail:
 static int
 explain_exec(const char *path, struct problem *problem)
 {
-	int error = errno;
+	int error = errno, there;
 	struct stat st;
-	int there = stat(path, &st) == 0;
 
+	if (error == ETIMEDOUT) /* looking might take as long */
+		return problem_set(problem,
+		    "cannot execute %s: it has not begun in %d seconds", path,
+		    PROC_EXEC_MS / 1000);
+	there = stat(path, &st) == 0;
 	errno = error;
 	if (there && S_ISDIR(st.st_mode))
 		return problem_set(
@@ -213,12 +219,34 @@ explain(const struct proc_spec *spec, const struct reason *why,
 static int
 hear(int report, struct reason *why)
 {
+	struct pollfd polled = { .fd = report, .events = POLLIN };
+	int64_t end = clock_ms() + PROC_EXEC_MS;
+	int64_t left = PROC_EXEC_MS;
 	ssize_t n;
 
+	while (left > 0 && poll(&polled, 1, clock_sleep((int)left)) != 1)
+		left = end - clock_ms();
+	if (left <= 0) {
+		*why = (struct reason){ STEP_EXEC, ETIMEDOUT };
+		return -1;
+	}
 	do
 		n = read(report, why, sizeof *why);
 	while (n == -1 && errno == EINTR);
 	return n == (ssize_t)sizeof *why ? -1 : 0;
+}
+
+/* The child of a start that has failed: it has ended, or will never begin. One
+ * that cannot even die now is reaped by proc_reap() when it has. */
+static void
+give_up(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	for (int ms = 0; ms < PROC_DIE_MS; ms++) {
+		if (waitpid(pid, NULL, WNOHANG) != 0)
+			return;
+		poll(NULL, 0, 1);
+	}
 }
 
 static int
@@ -263,8 +291,7 @@ proc_start(
 	if (failed) {
 		if (pid != -1) {
 			explain(spec, &why, problem);
-			while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-				continue;
+			give_up(pid);
 		}
 		return -1;
 	}
@@ -497,8 +524,8 @@ proc_is_there(const struct proc *p)
 void
 proc_kill_group(const struct proc *p, int signo)
 {
-	if (p->pid > 0 && proc_is_there(p))
-		kill(-p->pid, signo);
+	if (p->pid > 0 && proc_is_there(p) && kill(-p->pid, signo) == -1)
+		proc_kill(p, signo); /* it has not made its group yet */
 }
 
 int

@@ -32,6 +32,7 @@ struct proc {
 
 #define PROC_UNKNOWN   (-1) /* the status of one that nobody could tell */
 #define PROC_STATUS_MS 300  /* how long it may come after the end */
+#define PROC_EXEC_MS   5000 /* between fork and exec: then it is killed */
 
 struct proc_spec {
 	const char *path;        /* absolute; executed as it is, no shell */
@@ -48,7 +49,8 @@ struct proc_spec {
  * mask, no core dumps, exactly the descriptors named, and the limits we have
  * (the soft limit of descriptors as it was when we started). Returns 0 after
  * exec has succeeded, else -1 and a sentence ("cannot execute /x/python3: No
- * such file or directory"). Blocks only for the time between fork and exec.
+ * such file or directory"). Blocks only for the time between fork and exec, at
+ * most PROC_EXEC_MS: the file may be on a disk that does not answer.
  * The spec's descriptors stay the caller's.
  */
 int proc_start(struct proc *, const struct proc_spec *, struct problem *);

@@ -751,7 +751,7 @@ peer_free(struct peer *peer)
 {
 	struct supervisor *s = peer->supervisor;
 
-	if (lending_drop(&s->lending, peer)) /* who has some gives them back */
+	if (lending_bury(&s->lending, peer)) /* who has some gives them back */
 		supervisor_take_back(s);
 	loop_unwatch(s->loop, &peer->watch);
 	loop_cancel(s->loop, &peer->hello);

@@ -138,9 +138,9 @@ worker_give_log(struct worker *w, int log, dev_t device, ino_t inode)
 }
 
 int
-worker_has_unread(const struct worker *w)
+worker_is_deaf(const struct worker *w)
 {
-	return w->control.fd != -1 && fd_has_unsent(w->control.fd);
+	return w->control.fd == -1 || fd_has_unsent(w->control.fd);
 }
 
 static void

@@ -103,8 +103,9 @@ int worker_is_claimed(const struct worker *);
 void worker_tell(struct worker *, const char *type);
 /* Its log is another file now: gives it that. 0, or -1: ask again. */
 int worker_give_log(struct worker *, int log, dev_t, ino_t);
-/* Has it not yet read what it was told? 0 where the system cannot say. */
-int worker_has_unread(const struct worker *);
+/* Has it not yet read what it was told, or, being of the last supervisor, not
+ * come to us? 0 where the system cannot say. */
+int worker_is_deaf(const struct worker *);
 
 /* What a person is shown: starting idle busy sending draining. */
 const char *worker_shown(const struct worker *);

@@ -5,23 +5,26 @@ import os
 import matrix
 from harness import equal, run, test
 
-CELLS = (  # point, actions
-    ("responder:accepted", ("kill",)),
-    ("responder:handed", ("kill",)),
+CELLS = (  # point, actions; those with a remark have found something
+    ("responder:handed", ("kill", "stop")),
     ("responder:answer", ("kill",)),
-    ("responder:elected", ("kill",)),
-    ("candidate:locked", ("kill",)),
+    ("responder:lent", ("stop",)),  # its address was taken for a while
+    ("candidate:lock", ("stop",)),  # it stayed for ever
     ("candidate:bound", ("kill",)),
-    ("supervisor:unpack", ("kill",)),
+    ("supervisor:unpack", ("kill", "errno")),  # a file was left
     ("supervisor:queue-given", ("kill",)),
     ("supervisor:adopted-workers", ("kill",)),
     ("supervisor:told-gone", ("kill",)),
-    ("child:exec", ("kill",)),
+    ("supervisor:tick", ("stop",)),  # warm requests did not find it
+    ("child:exec", ("kill", "stop")),  # the supervisor waited for it
+    ("forked:born", ("stop",)),  # it could not be killed
     ("worker:taken", ("kill",)),
-    ("worker:wrote", ("kill",)),
+    ("worker:wrote", ("kill", "spin")),
+    ("worker:lost-supervisor", ("stop",)),  # it counted as idle
     ("python:busy", ("kill",)),
 )
-SCENARIOS = "Warm", "Python", "Cold", "Successor", "Reload"
+SCENARIOS = ("Warm", "Python", "Cold", "ColdApplication", "Successor",
+             "Reload", "ListenCold")
 
 
 @test("the sources have these points")

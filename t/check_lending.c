@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -358,6 +359,40 @@ START_TEST(test_what_one_owner_has_lent_goes_with_it)
 }
 END_TEST
 
+/* Only what it had bound itself: of the others there may be more users. */
+START_TEST(test_what_a_dead_one_had_bound_is_shut_down)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int held[2], other, fds[2];
+	json_t *message;
+
+	enter();
+	for (int i = 0; i < 2; i++) {
+		snprintf(at.sun_path, sizeof at.sun_path, "s%d", i);
+		fds[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_eq(
+		    bind(fds[0], (struct sockaddr *)&at, sizeof at), 0);
+		ck_assert_int_eq(listen(fds[0], 1), 0);
+		held[i] = dup(fds[0]); /* a worker has it */
+		fds[1] = open("back", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		message = json_pack("{s:s, s:s, s:b}", "type", "socket",
+		    "program", "mamayo", "bound", i == 1);
+		lending_add(&lending, &told, message, fds);
+		json_decref(message);
+	}
+	ck_assert_int_eq(lending_bury(&lending, &told), 2);
+	for (int i = 0; i < 2; i++) {
+		snprintf(at.sun_path, sizeof at.sun_path, "s%d", i);
+		other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		ck_assert_int_eq(
+		    connect(other, (struct sockaddr *)&at, sizeof at), -i);
+		close(other);
+		close(held[i]);
+	}
+	leave();
+}
+END_TEST
+
 START_TEST(test_places_that_were_changed_just_now_are_not_quiet)
 {
 	char *paths[2];
@@ -413,6 +448,7 @@ SUITE("lending", test_a_worker_gets_every_socket_with_the_way_back,
     test_what_does_not_fit_a_message_is_tried_once,
     test_no_more_than_so_many_are_kept,
     test_what_one_owner_has_lent_goes_with_it,
+    test_what_a_dead_one_had_bound_is_shut_down,
     test_places_that_were_changed_just_now_are_not_quiet,
     test_no_places_are_quiet,
     test_nonsense_of_a_responder_is_a_socket_without_base);

@@ -29,6 +29,7 @@ import threading
 import time
 
 import fcgi
+import harness
 from harness import PROGRAM, SRCDIR, within
 from mamayo import Mamayo, Process, alive, kill
 
@@ -36,10 +37,10 @@ SPEED = 8           # of the clock after a hang
 KILL_LIMIT = 1.0    # seconds until a fresh request is served after a kill
 HANG_LIMIT = 16.0   # the clock's seconds after a hang
 SLACK = 2.0         # for a machine that does other things, too
+START_TIMEOUT = 20
 ACTIONS = "kill", "stop", "spin", "errno"
 HANGS = "stop", "spin"
 ERRNO = {  # what the call there may fail with; else ENOMEM
-    "candidate:lock": errno.ENOLCK, "candidate:bind": errno.EPERM,
     "responder:connect": errno.ECONNREFUSED,
     "responder:queue-send": errno.EAGAIN,
     "supervisor:fork": errno.EAGAIN, "responder:fork-candidate": errno.EAGAIN,
@@ -47,6 +48,7 @@ ERRNO = {  # what the call there may fail with; else ENOMEM
     "supervisor:board-made": errno.ENOSPC,
     "supervisor:name-board": errno.EACCES,
 }
+TICK = "supervisor:tick"  # passed once a second, whatever happens
 SOURCES = ("lib", "fcgi", "adapters")
 APP = """
 import os, signal, time
@@ -180,7 +182,8 @@ class Trial(Mamayo):
     """One account, one scenario, one point, one action."""
 
     def __init__(self, scenario, **settings):
-        values = {"timeout": 4, "queue_timeout": 10, "start_timeout": 10,
+        values = {"timeout": 4, "queue_timeout": 60,
+                  "start_timeout": START_TIMEOUT,
                   "stop_timeout": 2, "grace": 5, "linger": 30,
                   "max_workers": 6, "workers": {"max": 2}}
         values.update(settings)
@@ -227,6 +230,14 @@ class Trial(Mamayo):
 
     def worker_pids(self, name="blog"):
         return self.workers(name)
+
+    def settle(self):
+        """What has been begun is over: no point is passed for a while."""
+        def quiet():
+            before = len([p for p in self.passed() if p[0] != TICK])
+            time.sleep(0.1)
+            return len([p for p in self.passed() if p[0] != TICK]) == before
+        within(10, quiet, "silence")
 
     # -- requests ----------------------------------------------------------
 
@@ -483,9 +494,8 @@ class Stop(Scenario):
 
     def resume(self, t):
         t.commands.wait(40)
-        got = t.command("start", "blog")
-        if got.returncode != 0:
-            t.complain("mamayo start: %s" % got.stderr)
+        within(20, lambda: t.command("start", "blog").returncode == 0,
+               "mamayo start")
 
 
 class Retire(Scenario):
@@ -568,22 +578,24 @@ class Goodbye(Scenario):
 
 SCENARIOS = {c.__name__: c for c in (
     Warm, Direct, Python, Cold, ForkServer, ColdApplication, Death, Stuck,
-    Successor, Moved, Reload, PythonReload, Listen, ListenCold, Stop, Retire, Broken, Logs,
-    Guard, Farewell, Goodbye)}
+    Successor, Moved, Reload, PythonReload, Listen, ListenCold, Retire,
+    Broken, Logs, Guard, Farewell, Goodbye, Stop)}
 
 
 # -- one trial ---------------------------------------------------------------
 
-def allowed(role, action, is_its_own, accepts):
+def allowed(point, action, is_its_own, accepts):
     """What may become of a request, besides being answered (the fault table):
     its own are those that went through the process that was hit."""
-    found = set()
+    found, role = set(), role_of(point)
     if role in ("responder", "leaving") and action != "errno" and is_its_own:
         found |= {"nothing", "cut"}
-    if role == "worker" and accepts and action == "kill":
+    if role == "worker" and accepts:
         found |= {"nothing"}  # nobody else knew of the connection
     if role in ("worker", "python"):
         found |= {"502 died", "cut"} if action == "kill" else {"504 timeout"}
+    if point.endswith((":taken", ":read")) and action in HANGS:
+        found |= {"503 queue-full", "502 died"}  # it is on no board
     if role in ("child", "forked", "worker") and action != "errno":
         found |= {"503 cannot-start"}  # it could not even be started
     if action == "errno":
@@ -611,6 +623,7 @@ class Run:
         t = self.t
         try:
             self.scenario.begin(t)
+            t.settle()
             mark = len(t.passed())
             if self.point is None:
                 self.look(mark)
@@ -621,10 +634,8 @@ class Run:
             t.complain(str(why))
         try:
             t.clock.run(SPEED)  # to the end
-            for process in [t.hit_pid] if t.hit_pid else []:
-                if self.role in ("responder", "leaving"):
-                    kill(process)
             t.expect_alarm = "signal 06"
+            harness.failures = len(t.wrong)  # then it is kept, and told
             t.close()
         except AssertionError as why:
             t.complain(str(why))
@@ -669,7 +680,7 @@ class Run:
         is_its_own = self.its_own is not None and (
             asked.number == self.its_own or self.scenario.listens)
         return ({"ok"} | set(self.scenario.expected)
-                | (allowed(self.role, self.action, is_its_own or
+                | (allowed(self.point, self.action, is_its_own or
                            self.role == "leaving", self.scenario.listens)
                    if self.role else set()))
 
@@ -679,6 +690,8 @@ class Run:
         hangs = self.action in HANGS or self.scenario.hangs
         began = t.clock.now()
         limit = HANG_LIMIT if hangs else KILL_LIMIT
+        if hangs and self.role in ("worker", "child", "forked"):
+            limit = START_TIMEOUT + 2  # it may hang while it starts
         limit += SLACK * (SPEED if hangs else 1)
         if self.scenario.listens and self.its_own is not None:
             kill(t.hit_pid)
@@ -698,9 +711,16 @@ class Run:
         if got != "ok" or self.back > limit:
             t.complain("a fresh request: %s after %.1f s" % (got, self.back))
 
+    def traffic(self):
+        """Requests that an application can answer as it is."""
+        for number, pid in enumerate(self.t.responders):
+            if pid not in self.t.killed:
+                self.t.sure("traffic", number)
+        time.sleep(0.05)
+
     def judge(self):
         t = self.t
-        if t.hit_pid and self.role in ("responder", "leaving"):
+        if self.role in ("responder", "leaving") and self.action != "errno":
             kill(t.hit_pid)  # as the web server does, with one that is silent
             t.killed.add(t.hit_pid)
         for asked in t.all:
@@ -709,7 +729,7 @@ class Run:
                 t.complain("%s: %s" % (asked.id, got))
         if self.action in HANGS:
             try:
-                within(20, lambda: not alive(t.hit_pid))
+                within(20, lambda: not alive(t.hit_pid) or self.traffic())
             except AssertionError:
                 t.complain("process %d is still there, %s" % (
                     t.hit_pid, self.action))
