@@ -337,6 +337,7 @@ class Mamayo:
     def listen(self, address=None, **how):
         """mamayo listen; waits until it listens. Gives the process."""
         address = address or "unix:" + self.socket
+        said = self.errors().count("listening on ")
         with open(os.path.join(self.dir, "stderr"), "ab") as err:
             process = self.popen([os.path.abspath(PROGRAM), "listen", address],
                                  stdout=err, stderr=err, **how)
@@ -345,6 +346,8 @@ class Mamayo:
             if process.poll() is not None:
                 raise AssertionError("mamayo listen ended: %s\n%s" % (
                     process.returncode, self.errors()))
+            if self.errors().count("listening on ") == said:
+                return False  # who answers is another one
             try:
                 fcgi.Connection(address).close()
                 return True
