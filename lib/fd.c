@@ -368,6 +368,23 @@ random_from_device(unsigned char *to, size_t n)
 }
 
 void
+fd_remove_stale(int dir_fd, int (*is_stale)(const char *name))
+{
+	struct dirent *entry;
+	DIR *dir;
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
+		fd_close(&fd);
+		return;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		if (is_stale(entry->d_name))
+			unlinkat(dir_fd, entry->d_name, 0);
+	closedir(dir);
+}
+
+void
 fd_random(void *to, size_t n)
 {
 	unsigned char *place = to;

@@ -65,6 +65,10 @@ int fd_has_unsent(int sock);
  * 0600 (O_TMPFILE, else a name that is unlinked at once). */
 int fd_unnamed(int dir_fd);
 
+/* Removes the files of a directory whose names are stale; what cannot be read
+ * or removed stays. */
+void fd_remove_stale(int dir_fd, int (*is_stale)(const char *name));
+
 /* n bytes of randomness from the system; dies if there is none. */
 void fd_random(void *, size_t n);
 

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -1463,23 +1462,6 @@ supervisor_is_stale(const char *name)
 	       !proc_alive((pid_t)atol(dot + 1), 0);
 }
 
-static void
-supervisor_clean(int dir_fd)
-{
-	struct dirent *entry;
-	DIR *dir;
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		fd_close(&fd);
-		return;
-	}
-	while ((entry = readdir(dir)) != NULL)
-		if (supervisor_is_stale(entry->d_name))
-			unlinkat(dir_fd, entry->d_name, 0);
-	closedir(dir);
-}
-
 static int
 supervisor_prepare(struct supervisor *s, struct problem *why)
 {
@@ -1494,8 +1476,8 @@ supervisor_prepare(struct supervisor *s, struct problem *why)
 		return -1;
 	if (s->loop == NULL) /* at the start: nothing there is ours */
 		orphans_read(&s->orphans, s->host.boards_dir, clock_ms());
-	supervisor_clean(s->host.boards_dir);
-	supervisor_clean(s->account.run_fd);
+	fd_remove_stale(s->host.boards_dir, supervisor_is_stale);
+	fd_remove_stale(s->account.run_fd, supervisor_is_stale);
 	return 0;
 }
 
@@ -1691,7 +1673,7 @@ supervisor_candidate(char *root)
 		(void)fd_open_std();
 		TESTPOINT("candidate:told");
 		supervisor_serve(&s);
-		supervisor_clean(s.host.boards_dir);
+		fd_remove_stale(s.host.boards_dir, supervisor_is_stale);
 	}
 	lease_release(&s.lease);
 	log_info("has left");

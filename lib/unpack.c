@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -62,23 +61,12 @@ is_there(int dir_fd, const struct adapter *a)
 	return n == 0 && at == a->length;
 }
 
-/* Removes what a process that was killed had not finished. */
-static void
-clear_away(int dir_fd)
+/* Something that a process had not finished when it was killed? */
+static int
+is_stale(const char *name)
 {
-	struct dirent *entry;
-	DIR *dir;
-	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd == -1 || (dir = fdopendir(fd)) == NULL) {
-		fd_close(&fd);
-		return;
-	}
-	while ((entry = readdir(dir)) != NULL)
-		if (strncmp(entry->d_name, "tmp-", 4) == 0 &&
-		    !proc_alive((pid_t)atol(entry->d_name + 4), 0))
-			unlinkat(dir_fd, entry->d_name, 0);
-	closedir(dir);
+	return strncmp(name, "tmp-", 4) == 0 &&
+	       !proc_alive((pid_t)atol(name + 4), 0);
 }
 
 /* Whole from the moment it has its name, whoever else does the same. */
@@ -89,7 +77,7 @@ put_there(int dir_fd, const struct adapter *a, struct problem *why)
 	uint64_t number;
 	int fd, failed;
 
-	clear_away(dir_fd);
+	fd_remove_stale(dir_fd, is_stale);
 	fd_random(&number, sizeof number);
 	snprintf(temporary, sizeof temporary, "tmp-%ld-%016llx", (long)getpid(),
 	    (unsigned long long)number);

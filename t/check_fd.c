@@ -555,8 +555,33 @@ START_TEST(test_only_a_socket_has_a_peer_that_has_not_read)
 }
 END_TEST
 
+static int
+ends_in_b(const char *name)
+{
+	return name[strlen(name) - 1] == 'b';
+}
+
+START_TEST(test_only_what_is_stale_is_removed)
+{
+	int dir_fd = open(scene_enter(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int before = scene_descriptors();
+
+	scene_write("a", "");
+	scene_write("b", "");
+	ck_assert_int_eq(mkdir("bb", 0700), 0);
+	fd_remove_stale(dir_fd, ends_in_b);
+	ck_assert_int_eq(access("a", F_OK), 0);
+	ck_assert_int_eq(access("b", F_OK), -1);
+	ck_assert_int_eq(access("bb", F_OK), 0); /* a directory */
+	fd_remove_stale(-1, ends_in_b);
+	ck_assert_int_eq(scene_descriptors(), before);
+	fd_close(&dir_fd);
+	scene_leave();
+}
+END_TEST
+
 SUITE("fd", test_closing_forgets_and_keeps_errno,
-    test_flags_are_set_and_others_kept,
+    test_only_what_is_stale_is_removed, test_flags_are_set_and_others_kept,
     test_pairs_and_pipes_are_close_on_exec_from_birth,
     test_without_descriptors_both_ends_are_none,
     test_standard_descriptors_that_are_closed_are_opened,
