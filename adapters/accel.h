@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fcgi/record.h"
 #include "lib/params.h"
 #include "lib/scoreboard.h"
 #include "lib/wire.h"
@@ -29,8 +30,7 @@
  */
 
 #define RECORD_MOST 65528 /* bytes of content in a record of ours */
-#define RECORD_HEAD 8     /* bytes before it */
-#define END_SIZE    24    /* STDOUT's end and END_REQUEST */
+#define END_SIZE    (RECORD_HEAD + RECORD_END) /* STDOUT's end, and the end */
 
 /* Names that are looked up in Python objects. */
 enum word {

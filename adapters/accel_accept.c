@@ -5,7 +5,6 @@
 #include <fcntl.h>
 
 #include "adapters/accel.h"
-#include "fcgi/record.h"
 #include "lib/clock.h"
 #include "lib/link.h"
 #include "lib/params.h"

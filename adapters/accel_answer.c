@@ -5,6 +5,7 @@
 #include "lib/testpoint.h"
 
 #include <errno.h>
+#include <fastcgi.h>
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
@@ -12,9 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define FCGI_STDOUT      6
-#define FCGI_END_REQUEST 3
-#define PARTS_MOST       32 /* pieces that go out in one system call */
+#define PARTS_MOST 32 /* pieces that go out in one system call */
 
 /* Pieces of an answer that are to be sent now, in order. */
 struct parts {
@@ -181,23 +180,6 @@ answer_forward(
 /* -------------------------------------------------------------- records -- */
 
 static void
-put16(unsigned char *at, size_t n)
-{
-	at[0] = (unsigned char)(n >> 8);
-	at[1] = (unsigned char)n;
-}
-
-static void
-put_record_head(unsigned char *at, int type, unsigned id, size_t length)
-{
-	at[0] = 1; /* the version */
-	at[1] = (unsigned char)type;
-	put16(at + 2, id);
-	put16(at + 4, length);
-	at[6] = at[7] = 0;
-}
-
-static void
 parts_add(struct parts *p, const void *bytes, size_t n)
 {
 	if (n == 0)
@@ -212,7 +194,8 @@ parts_add_record(struct parts *p, const struct answer *a, size_t length)
 {
 	unsigned char *head = p->heads[p->n];
 
-	put_record_head(head, FCGI_STDOUT, a->request_id, length);
+	record_put_head(
+	    head, FCGI_STDOUT, (uint16_t)a->request_id, (uint16_t)length, 0);
 	parts_add(p, head, RECORD_HEAD);
 }
 
@@ -231,10 +214,9 @@ parts_add_end(struct parts *p, struct answer *a)
 {
 	a->is_ended = a->is_whole = 1;
 	answer_count(a);
-	memset(p->end, 0, END_SIZE);
-	put_record_head(p->end, FCGI_STDOUT, a->request_id, 0);
-	put_record_head(
-	    p->end + RECORD_HEAD, FCGI_END_REQUEST, a->request_id, RECORD_HEAD);
+	record_put_head(p->end, FCGI_STDOUT, (uint16_t)a->request_id, 0, 0);
+	record_put_end(p->end + RECORD_HEAD, (uint16_t)a->request_id, 0,
+	    FCGI_REQUEST_COMPLETE);
 	parts_add(p, p->end, END_SIZE);
 }
 

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include "adapters/accel.h"
-#include "fcgi/record.h"
 #include "lib/clock.h"
 
 #include <errno.h>
