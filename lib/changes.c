@@ -61,13 +61,14 @@ changes_add_read(
     struct changes *c, const char *path, const struct timespec *since)
 {
 	struct changes_file *f;
-	struct timespec now = clock_wall();
+	struct timespec now;
 	struct stat st;
 
 	if (changes_find(c, path) != NULL)
 		return;
 	changes_add(c, path, CHANGES_MADE_OF);
 	f = changes_find(c, path);
+	now = clock_wall();
 	if (f != NULL && f->stamp != 0 && stat(path, &st) == 0 &&
 	    changes_age(since, &st.st_mtim) > 0 &&
 	    changes_age(&st.st_mtim, &now) >= 0)

@@ -18,15 +18,13 @@ clock_get(clockid_t which)
 	return t;
 }
 
-#ifdef MAMAYO_TESTPOINTS
-
 int64_t
 clock_ms(void)
 {
 	struct timespec t = clock_get(CLOCK_MONOTONIC);
 
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 +
-	       testpoint_ahead(TESTPOINT_MONOTONIC);
+	       TESTPOINT_AHEAD(TESTPOINT_MONOTONIC);
 }
 
 struct timespec
@@ -34,38 +32,14 @@ clock_wall(void)
 {
 	struct timespec t = clock_get(CLOCK_REALTIME);
 
-	t.tv_sec += (time_t)(testpoint_ahead(TESTPOINT_WALL) / 1000);
+	t.tv_sec += (time_t)(TESTPOINT_AHEAD(TESTPOINT_WALL) / 1000);
 	return t;
 }
 
 int
 clock_sleep(int ms)
 {
-	return testpoint_has_clock() && (ms == -1 || ms > CLOCK_MOVED_SLEEP)
+	return TESTPOINT_HAS_CLOCK() && (ms == -1 || ms > CLOCK_MOVED_SLEEP)
 		   ? CLOCK_MOVED_SLEEP
 		   : ms;
 }
-
-#else
-
-int64_t
-clock_ms(void)
-{
-	struct timespec t = clock_get(CLOCK_MONOTONIC);
-
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-struct timespec
-clock_wall(void)
-{
-	return clock_get(CLOCK_REALTIME);
-}
-
-int
-clock_sleep(int ms)
-{
-	return ms;
-}
-
-#endif

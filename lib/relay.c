@@ -72,7 +72,7 @@ relay(int from, int to, size_t n, struct buf *rest)
 		left -= (size_t)given;
 	if (left == 0)
 		return taken;
-	if ((given == -1 && errno == EAGAIN && relay_keep(left, rest) == 0))
+	if (given == -1 && errno == EAGAIN && relay_keep(left, rest) == 0)
 		return taken;
 	/* what is still in the pipe is nobody's */
 	fd_close(&relay_in);

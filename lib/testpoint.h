@@ -30,11 +30,15 @@
  * change at once, for it is mapped.
  */
 #ifdef MAMAYO_TESTPOINTS
-#define TESTPOINT(name)       ((void)testpoint(name))
-#define TESTPOINT_FAILS(name) (testpoint(name) != 0)
+#define TESTPOINT(name)        ((void)testpoint(name))
+#define TESTPOINT_FAILS(name)  (testpoint(name) != 0)
+#define TESTPOINT_AHEAD(clock) testpoint_ahead(clock)
+#define TESTPOINT_HAS_CLOCK()  testpoint_has_clock()
 #else
-#define TESTPOINT(name)       ((void)0)
-#define TESTPOINT_FAILS(name) 0
+#define TESTPOINT(name)        ((void)0)
+#define TESTPOINT_FAILS(name)  0
+#define TESTPOINT_AHEAD(clock) 0
+#define TESTPOINT_HAS_CLOCK()  0
 #endif
 
 /* Returns an errno, which it has set, if what comes next is to fail. Keeps
