@@ -17,6 +17,7 @@
 #include "lib/relay.h"
 #include "lib/wire.h"
 
+#define CONN_COMPLAIN   1000 /* ms between lines about the web server */
 #define CONN_IN_MOST    (RECORD_HEAD + RECORD_CONTENT_MOST + 255)
 #define CONN_OUT_SLACK  (160 * 1024) /* for what is ours on top of an answer */
 #define CONN_ASIDE_MOST 4096
@@ -219,10 +220,8 @@ conn_emit_cut(struct conn *c)
 static void
 conn_complain(struct conn *c, int64_t now, const char *what)
 {
-	if (c->rules->complained != 0 && now - c->rules->complained < 1000)
-		return;
-	c->rules->complained = now;
-	log_warn("closed a connection from the web server: %s", what);
+	if (log_again(&c->rules->complained, CONN_COMPLAIN, now))
+		log_warn("closed a connection from the web server: %s", what);
 }
 
 /* The peer does not speak FastCGI as we know it: only this ends. */

@@ -1331,12 +1331,10 @@ responder_take_outdated(struct responder *r, const json_t *message, int64_t now)
 	if (!r->spec->is_own && !r->is_leaving && renew_is_due(r->spec->path))
 		responder_renew(r, now);
 	r->forked_at = now; /* another one is there, or will be in a moment */
-	if (r->met_other == 0 || now - r->met_other >= RESPONDER_COMPLAIN) {
-		r->met_other = now;
+	if (log_again(&r->met_other, RESPONDER_COMPLAIN, now))
 		log_error("mamayo %s serves %s, and this responder is %s: "
 			  "replace its %s, or restart its web server",
 		    version, r->account->root, PACKAGE_VERSION, r->program);
-	}
 	responder_sorry(r, NULL, now);
 }
 

@@ -111,6 +111,15 @@ log_follow(void)
 	out.torn = 0;
 }
 
+int
+log_again(int64_t *last, int64_t every, int64_t now)
+{
+	if (*last != 0 && now - *last < every)
+		return 0;
+	*last = now;
+	return 1;
+}
+
 char *
 log_escape(char *to, size_t size, const char *text, size_t n)
 {

@@ -2,6 +2,7 @@
 #define MAMAYO_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * log: one line per event, appended to a file or written to standard error.
@@ -46,6 +47,10 @@ void die(int status, const char *fmt, ...)
  * way, with the same head. Creates it with mode 0600. Best effort.
  */
 void log_to(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* May a line that would come again and again be written now? At most once in
+ * `every` ms: *last is when that was, and is set if so; 0 at first. */
+int log_again(int64_t *last, int64_t every, int64_t now);
 
 /*
  * Writes n bytes of text, escaped for a log line, and a NUL to out (of size

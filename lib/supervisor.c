@@ -861,13 +861,11 @@ peer_of_another_version(struct peer *peer, const json_t *message, int64_t now)
 	json_int_t protocol = link_int(message, "protocol");
 	int is_responder = strcmp(link_string(message, "role"), "command") != 0;
 
-	if (s->met_other == 0 || now - s->met_other >= SUPERVISOR_COMPLAIN) {
-		s->met_other = now;
+	if (log_again(&s->met_other, SUPERVISOR_COMPLAIN, now))
 		log_warn("process %ld is mamayo %s and speaks protocol %lld, "
 			 "this is %s and speaks %d",
 		    (long)peer->pid, version, (long long)protocol,
 		    PACKAGE_VERSION, LINK_PROTOCOL);
-	}
 	if (is_responder && protocol > LINK_PROTOCOL && !s->is_retired)
 		supervisor_broadcast(s, supervisor_outdated(version, protocol));
 	else

@@ -329,7 +329,20 @@ START_TEST(test_dying_says_why_and_exits_with_the_status)
 }
 END_TEST
 
-SUITE("log", test_a_line_says_when_who_how_bad_and_what,
+START_TEST(test_what_comes_again_and_again_is_said_once_in_a_time)
+{
+	int64_t last = 0;
+
+	ck_assert_int_eq(log_again(&last, 1000, 5), 1); /* the first */
+	ck_assert_int_eq(log_again(&last, 1000, 1004), 0);
+	ck_assert_int_eq(last, 5);
+	ck_assert_int_eq(log_again(&last, 1000, 1005), 1);
+	ck_assert_int_eq(last, 1005);
+}
+END_TEST
+
+SUITE("log", test_what_comes_again_and_again_is_said_once_in_a_time,
+    test_a_line_says_when_who_how_bad_and_what,
     test_the_file_is_the_owners_only,
     test_a_log_that_cannot_be_opened_changes_nothing,
     test_a_pipe_without_a_reader_does_not_hold_us_up,
