@@ -108,17 +108,24 @@ def _():
         m.end()
 
 
+def importing(kind):
+    """(An account, a request that waits until its application is imported, the
+    supervisor)"""
+    m = Mamayo(timeout=60, grace=30)
+    m.app("blog", IMPORTING, **kind)
+    m.start()
+    c = m.connect()
+    c.send(fcgi.request("/blog/"))
+    m.has("importing")
+    return m, c, m.supervisor()
+
+
 @test("fault 53: a request waits for a cold start when the supervisor is"
       " killed: the start goes on, and it is answered")
 def _():
     for kind in KINDS:
-        m = Mamayo(timeout=60, grace=30)
-        m.app("blog", IMPORTING, **kind)
-        m.start()
-        with m.connect() as c:
-            c.send(fcgi.request("/blog/"))
-            m.has("importing")
-            first = m.supervisor()
+        m, c, first = importing(kind)
+        with c:
             started = pids(m)
             kill(first)
             replaced(m, first)
@@ -135,13 +142,8 @@ def _():
       " next one has heard of it: that is no failed start")
 def _():
     for kind in KINDS:
-        m = Mamayo(timeout=60, grace=30)
-        m.app("blog", IMPORTING, **kind)
-        m.start()
-        with m.connect() as c:
-            c.send(fcgi.request("/blog/"))
-            m.has("importing")
-            first = m.supervisor()
+        m, c, first = importing(kind)
+        with c:
             kill(first)
             replaced(m, first)
             within(10, lambda: m.workers("blog"), "the worker")

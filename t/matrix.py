@@ -228,9 +228,6 @@ class Trial(Mamayo):
         how.setdefault("env", {"MAMAYO_TESTPOINTS": ""})
         return Mamayo.command(self, *arguments, **how)
 
-    def worker_pids(self, name="blog"):
-        return self.workers(name)
-
     def settle(self):
         """What has been begun is over: no point is passed for a while."""
         def quiet():
@@ -418,11 +415,11 @@ class Moved(Scenario):
         t.sure("before", 0)
 
     def provoke(self, t):
-        os.kill(t.worker_pids()[0], signal.SIGSTOP)
+        os.kill(t.workers("blog")[0], signal.SIGSTOP)
         t.ask("at", 0)
         within(5, lambda: t.status_of("blog")["queued"] == 1)
         os.kill(t.responders[0], signal.SIGSTOP)
-        worker = t.worker_pids()[0]
+        worker = t.workers("blog")[0]
         kill(t.lock_holder())
         kill(worker)
         t.ask("other", 1).outcome(5)

@@ -71,6 +71,14 @@ fuzz_optional(struct fuzz_input *in)
 	return strcmp(text, "-") == 0 ? NULL : text;
 }
 
+void
+fuzz_never(struct conn *c, int64_t now)
+{
+	(void)c;
+	(void)now;
+	abort();
+}
+
 int
 fuzz_next_fd(void)
 {

@@ -35,6 +35,10 @@ const char *fuzz_text(struct fuzz_input *);
 /* Text, but NULL for "-". */
 const char *fuzz_optional(struct fuzz_input *);
 
+/* A conn's callback for what never happens to it. */
+struct conn;
+void fuzz_never(struct conn *, int64_t now);
+
 /* The number that the next descriptor will have: the same before and after
  * means that none was left open. */
 int fuzz_next_fd(void);

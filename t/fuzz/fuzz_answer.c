@@ -58,14 +58,6 @@ drained(struct conn *c, int64_t now)
 }
 
 static void
-never(struct conn *c, int64_t now)
-{
-	(void)c;
-	(void)now;
-	abort();
-}
-
-static void
 ended(struct exchange_rules *r, struct queue *q)
 {
 	(void)r;
@@ -274,7 +266,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	CHECK(fd_pair_stream(pair) == 0 && fd_nonblock(pair[0]) == 0);
 	CHECK((c = conn_new(pair[0], &conns, NOW)) != NULL);
 	c->complete = complete;
-	c->aborted = c->returned = never;
+	c->aborted = c->returned = fuzz_never;
 	c->drained = drained;
 	c->gone = gone;
 	good = request(asked, flags);

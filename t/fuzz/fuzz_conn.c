@@ -60,14 +60,6 @@ gone(struct conn *c, int64_t now)
 }
 
 static void
-never(struct conn *c, int64_t now)
-{
-	(void)c;
-	(void)now;
-	abort();
-}
-
-static void
 drained(struct conn *c, int64_t now)
 {
 	(void)c;
@@ -129,7 +121,7 @@ run(struct story *s, const uint8_t *in, size_t n, size_t piece)
 	s->peer = pair[1];
 	CHECK((c = conn_new(pair[0], &rules, NOW)) != NULL);
 	c->complete = complete;
-	c->aborted = c->returned = never;
+	c->aborted = c->returned = fuzz_never;
 	c->drained = drained;
 	c->gone = gone;
 	for (; n > 0 && !s->is_gone; in += piece, n -= piece) {
