@@ -22,7 +22,7 @@ static char app[300], home[300];
 static void
 make(const char *directory)
 {
-	char path[600];
+	char path[700];
 
 	snprintf(path, sizeof path, "%s/%s", fuzz_directory(), directory);
 	CHECK(mkdir(path, 0700) == 0);
