@@ -16,6 +16,7 @@ from _socket import (socket, getdefaulttimeout, setdefaulttimeout, AF_UNIX,
                      MSG_DONTWAIT, SHUT_RDWR, SHUT_WR, SOCK_STREAM)
 from os import _exit, close, getpid
 from _signal import getsignal, SIG_IGN, SIGPIPE
+from _thread import RLock
 from select import poll, POLLERR, POLLHUP, POLLOUT
 from struct import Struct
 
@@ -58,6 +59,9 @@ SPECIAL = frozenset((
 
 statuses = {}  # that have been checked: the number
 names = {}     # that have been checked: "", or in lower case if special
+# A thread that still writes must not change the board after the request's end
+# (a handler of signals may write too, so that who holds this may take it).
+ending = RLock()
 
 
 class VisitorGone(ConnectionError):
@@ -517,7 +521,8 @@ class Answer:
                 self.push_slowly(memoryview(data)[n:])
         except OSError as error:
             self.broken = True
-            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+            if (error.errno not in (errno.EPIPE, errno.ECONNRESET)
+                    and not self.closed):
                 log("error", "%s: the answer cannot be sent: %s" % (
                     self, error))
         if self.broken:
@@ -528,10 +533,10 @@ class Answer:
     def push_slowly(self, data):
         """The visitor is slower than we are. That is nobody's fault, and no
         silence of the application: the board says so."""
-        self.board.sending(True)
+        self.tell_sending(True)
         room = poll()
-        room.register(self.socket.fileno(), POLLOUT)
         try:
+            room.register(self.socket.fileno(), POLLOUT)
             while data:
                 room.poll()
                 try:
@@ -539,9 +544,15 @@ class Answer:
                 except BlockingIOError:
                     continue
                 self.board.wrote(BOARD_PARTS)
+        except ValueError:  # there is no descriptor any more
+            raise OSError(errno.EBADF, "the answer is closed")
         finally:
+            self.tell_sending(False)
+
+    def tell_sending(self, waiting):
+        with ending:
             if not self.closed:  # by another thread
-                self.board.sending(False)
+                self.board.sending(waiting)
 
     def count(self):
         """Before the last byte goes: who has the answer sees it counted."""
@@ -565,7 +576,8 @@ class Answer:
         return SHUT_WR
 
     def hang_up(self):
-        self.closed = True
+        with ending:
+            self.closed = True
         self.count()
         how = self.how_to_shut()
         try:

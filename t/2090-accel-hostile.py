@@ -234,6 +234,51 @@ def _(a):
     well(a)
 
 
+LATE = """
+from kit import *
+import threading
+class Late:
+    "A socket that is full, for who comes while the request goes on."
+    def __init__(self, answer):
+        self.answer, self.real = answer, answer.socket
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+    def send(self, *args):
+        if threading.current_thread() is threading.main_thread():
+            return self.real.send(*args)
+        journal("in send()")
+        gate("go")
+        raise BlockingIOError
+def late(write):
+    try:
+        write(b"from a thread")
+    except Exception as error:
+        journal(type(error).__name__)
+def application(environ, start_response):
+    write = start_response("200 OK", [("Content-Type", "text/plain")])
+    write(b"begun")
+    answer = write.__self__
+    answer.socket = Late(answer)
+    threading.Thread(target=late, args=(write,)).start()
+    while not os.path.exists("journal"):
+        time.sleep(.001)
+    return [b", ended"]
+"""
+
+
+@test("without the accelerator, a thread that writes when its request ends "
+      "leaves the board alone")
+def _():
+    with with_accelerator(False), App(LATE) as a:
+        equal(a.ask("/").body, b"begun, ended")
+        within(LIMIT, lambda: a.worker.state() == adapter.BOARD_IDLE)
+        a.put("go")
+        within(LIMIT, lambda: len(a.journal()) == 2)
+        equal(a.journal(), ["in send()", "VisitorGone"])
+        equal(a.worker.state(), adapter.BOARD_IDLE)
+        equal(a.worker.log(), "")
+
+
 SIGNALS = WELL + """
 import signal
 class Alarm(BaseException):
