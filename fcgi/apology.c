@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <fcgiapp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,12 +56,23 @@ apology_page(
 	    status, code, escaped);
 }
 
+static volatile sig_atomic_t is_told; /* to end */
+
+static void
+apology_told(int signo)
+{
+	(void)signo;
+	is_told = 1;
+	FCGX_ShutdownPending();
+}
+
 int
 apology_serve(
     int status, const char *code, const char *text, int (*is_outdated)(void))
 {
 	char page[APOLOGY_MOST];
 	int n = apology_page(page, sizeof page, status, code, text);
+	struct sigaction told = { .sa_handler = apology_told };
 	FCGX_Request request;
 
 	if (n < 0 || (size_t)n >= sizeof page)
@@ -73,12 +85,16 @@ apology_serve(
 	if (FCGX_Init() != 0 ||
 	    FCGX_InitRequest(&request, 0, FCGI_FAIL_ACCEPT_ON_INTR) != 0)
 		return 1;
+	sigemptyset(&told.sa_mask);
+	/* libfcgi's own handler would stay when we have gone on */
+	(void)sigaction(SIGTERM, &told, NULL);
 	while (FCGX_Accept_r(&request) == 0) {
 		FCGX_PutStr(page, n, request.out);
 		FCGX_Finish_r(&request);
 		if (is_outdated != NULL && is_outdated()) {
 			FCGX_Free(&request, 1); /* a kept connection */
-			return 0;
+			(void)signal(SIGTERM, SIG_DFL);
+			return is_told;
 		}
 	}
 	return 1;

@@ -22,6 +22,7 @@
 #define CONN_OUT_SLACK  (160 * 1024) /* for what is ours on top of an answer */
 #define CONN_ASIDE_MOST 4096
 #define CONN_READ_FIRST 4096
+#define CONN_SHORT_MS   10 /* until what the kernel had no room for is tried */
 
 static void conn_ready(struct watch *, short, int64_t);
 static void conn_due(struct timer *, int64_t);
@@ -138,7 +139,7 @@ conn_interest(struct conn *c)
 		return; /* lent */
 	if (!c->is_closed && c->state != CONN_CLOSING)
 		want |= POLLIN;
-	if (buf_len(&c->out) > 0)
+	if (buf_len(&c->out) > 0 && !c->is_short)
 		want |= POLLOUT;
 	loop_want(c->rules->loop, &c->watch, want);
 }
@@ -152,9 +153,15 @@ conn_write(struct conn *c, const void *bytes, size_t n)
 	do
 		sent = send(c->watch.fd, bytes, n, MSG_NOSIGNAL);
 	while (sent == -1 && errno == EINTR);
-	if (sent == -1 &&
-	    (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
+	if (sent == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;
+	if (sent == -1 && (errno == ENOBUFS || errno == ENOMEM)) {
+		/* the socket has room, so poll() would not wait */
+		c->is_short =
+		    loop_timer(c->rules->loop, &c->timer,
+			loop_now(c->rules->loop) + CONN_SHORT_MS) == 0;
+		return 0;
+	}
 	return sent;
 }
 
@@ -658,6 +665,12 @@ conn_due(struct timer *t, int64_t now)
 	int64_t limit = c->state == CONN_IDLE ? c->rules->idle_timeout
 					      : c->rules->body_timeout;
 
+	if (c->is_short) {
+		c->is_short = 0;
+		conn_arm(c, c->heard);
+		conn_interest(c); /* and writes, when it is called for that */
+		return;
+	}
 	conn_enter(c);
 	switch (c->state) {
 	case CONN_WHOLE:

@@ -80,6 +80,7 @@ struct conn {
 	size_t stray;              /* records ignored since the last request */
 	int has_served;            /* a request has ended on it */
 	int is_closed;             /* the peer sends no more */
+	int is_short;              /* the kernel is short of memory for it */
 	int is_freed; /* conn_free() came while a handler was at work ... */
 	int depth;    /* ... which is this many handlers deep */
 

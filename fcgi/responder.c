@@ -311,6 +311,32 @@ responder_watch_back(struct responder *r, int fd)
 		responder_forget_back(r, b);
 }
 
+/* What the supervisor is to know; -1 if there is none. Takes message. Where it
+ * cannot be told the link is given up, for with the next one everything is said
+ * again. */
+static int
+responder_give(
+    struct responder *r, json_t *message, const int *fds, size_t nfds)
+{
+	if (r->link.fd == -1) {
+		json_decref(message);
+		return -1;
+	}
+	if (link_send(r->link.fd, message, fds, nfds) == 0)
+		return 0;
+	log_warn("cannot tell the supervisor anything: %s; making another "
+		 "link to it",
+	    strerror(errno));
+	shutdown(r->link.fd, SHUT_RDWR);
+	return -1;
+}
+
+static int
+responder_tell(struct responder *r, json_t *message)
+{
+	return responder_give(r, message, NULL, 0);
+}
+
 /* Lends the sockets that we have bound: workers may accept from them, and hand
  * back what is not for them. */
 static void
@@ -324,7 +350,7 @@ responder_lend(struct responder *r)
 	for (size_t i = 0; i < r->nlisteners; i++) {
 		fds[0] = r->listener[i].fd;
 		fds[1] = pair[1];
-		(void)link_send(r->link.fd,
+		(void)responder_give(r,
 		    json_pack("{s:s, s:s, s:b, s:s*}", "type", "socket",
 			"program", r->program, "bound",
 			i >= r->spec->ninherited, "base", r->base),
@@ -387,23 +413,6 @@ responder_look_at_sockets(struct responder *r, int64_t now)
 			(void)responder_accept(r, r->listener[i].fd, now);
 }
 
-/* What the supervisor is to know; -1 if there is none. Takes message. For want
- * of memory it can be told nothing: then the link is given up, for with the
- * next one everything is said again. */
-static int
-responder_tell(struct responder *r, json_t *message)
-{
-	if (r->link.fd == -1) {
-		json_decref(message);
-		return -1;
-	}
-	if (link_send(r->link.fd, message, NULL, 0) == 0)
-		return 0;
-	if (errno == ENOMEM)
-		shutdown(r->link.fd, SHUT_RDWR);
-	return -1;
-}
-
 /* What has gone on without a supervisor is offered to the next one. */
 static void
 responder_offer(struct responder *r)
@@ -418,14 +427,11 @@ responder_offer(struct responder *r)
 		q->is_offered = 1;
 		fds[0] = q->send;
 		fds[1] = q->receive;
-		if (link_send(r->link.fd,
-			json_pack("{s:s, s:s, s:s, s:I, s:I}", "type", "adopt",
-			    "name", q->name, "generation", q->generation,
-			    "requests", q->requests, "crashes", q->crashes),
-			fds, 2) == -1)
-			log_warn("%s: cannot offer its queue to the "
-				 "supervisor: %s",
-			    q->name, strerror(errno));
+		(void)responder_give(r,
+		    json_pack("{s:s, s:s, s:s, s:I, s:I}", "type", "adopt",
+			"name", q->name, "generation", q->generation,
+			"requests", q->requests, "crashes", q->crashes),
+		    fds, 2);
 		TESTPOINT("responder:offered");
 	}
 }

@@ -153,30 +153,39 @@ lease_take(struct lease *l, struct problem *why)
 	return problem_set(why, "%s is replaced again and again", l->lock_path);
 }
 
+/* Is what stands at the path certainly not that file any more? A file system
+ * that cannot say just now has not lost it. */
 static int
-lease_sock_is_ours(const struct lease *l)
+lease_has_gone(const char *path, dev_t device, ino_t inode)
 {
 	struct stat there;
 
-	return lstat(l->sock_path, &there) == 0 &&
-	       there.st_ino == l->sock_inode && there.st_dev == l->sock_device;
+	if (lstat(path, &there) == 0)
+		return there.st_ino != inode || there.st_dev != device;
+	return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
 }
 
 int
 lease_holds(struct lease *l)
 {
 	struct problem why;
+	struct stat held;
 
-	if (l->lock == -1 || !lease_same_file(l->lock, l->lock_path))
+	if (l->lock == -1)
 		return 0;
-	return lease_sock_is_ours(l) || lease_bind(l, &why) == 0;
+	if (fstat(l->lock, &held) == 0 &&
+	    lease_has_gone(l->lock_path, held.st_dev, held.st_ino))
+		return 0;
+	return !lease_has_gone(l->sock_path, l->sock_device, l->sock_inode) ||
+	       lease_bind(l, &why) == 0;
 }
 
 void
 lease_release(struct lease *l)
 {
 	TESTPOINT("supervisor:release");
-	if (l->listener != -1 && lease_sock_is_ours(l))
+	if (l->listener != -1 &&
+	    !lease_has_gone(l->sock_path, l->sock_device, l->sock_inode))
 		unlink(l->sock_path);
 	fd_close(&l->listener);
 	fd_close(&l->lock);

@@ -190,6 +190,6 @@ void
 lending_take_back(struct worker *w)
 {
 	if (w->has_sockets)
-		worker_tell(w, "return");
+		(void)worker_tell(w, "return");
 	w->has_sockets = 0;
 }

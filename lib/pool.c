@@ -1062,7 +1062,7 @@ pool_nudge(struct pool *p)
 
 	for (w = p->workers; w != NULL; w = w->next)
 		if (w->state == WORKER_READY && w->deaf_since == 0)
-			worker_tell(w, "look");
+			(void)worker_tell(w, "look");
 }
 
 static void
@@ -1209,7 +1209,7 @@ pool_recycle(struct pool *p, int64_t now)
 	p->is_short = !(p->nworkers < p->max && p->host->may_grow(p->host, p));
 	if (p->is_short || pool_has_successor(p)) {
 		pool_ask_imported(p->worn, now);
-		worker_tell(p->worn, "retire");
+		(void)worker_tell(p->worn, "retire");
 		worker_feed(p->worn, WORKER_ASKED, now);
 	} else if (pool_may_retry(p, now))
 		pool_start(p, now);
@@ -1468,7 +1468,7 @@ pool_ask_imported(struct worker *w, int64_t now)
 	w->heard++;
 	w->heard_at = now;
 	w->heard_requests = w->board.word[BOARD_REQUESTS];
-	worker_tell(w, "tell");
+	(void)worker_tell(w, "tell");
 }
 
 static int

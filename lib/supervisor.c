@@ -148,6 +148,15 @@ supervisor_claims(struct pool_host *host, const struct pool *p)
 	return n;
 }
 
+/* Says something; takes message. Where that is impossible the link is given up:
+ * a responder makes another one, on which everything is said anew. */
+static void
+peer_tell(struct peer *peer, json_t *message)
+{
+	if (link_send(peer->watch.fd, message, NULL, 0) == -1)
+		shutdown(peer->watch.fd, SHUT_RDWR);
+}
+
 static void
 supervisor_verdict(struct pool_host *host, const struct board *board,
     int has_ended, int status, const char *code, const char *text)
@@ -158,14 +167,13 @@ supervisor_verdict(struct pool_host *host, const struct board *board,
 	for (peer = s->peers; peer != NULL; peer = peer->next)
 		if (peer->role == PEER_RESPONDER &&
 		    peer->responder == board->word[BOARD_RESPONDER])
-			(void)link_send(peer->watch.fd,
+			peer_tell(peer,
 			    json_pack("{s:s, s:I, s:i, s:s, s:s, s:b, s:I}",
 				"type", "verdict", "counter",
 				(json_int_t)board->word[BOARD_COUNTER],
 				"status", status, "code", code, "text", text,
 				"ended", has_ended, "wrote",
-				(json_int_t)board->word[BOARD_WROTE]),
-			    NULL, 0);
+				(json_int_t)board->word[BOARD_WROTE]));
 }
 
 static void
@@ -183,8 +191,7 @@ supervisor_broadcast(struct supervisor *s, json_t *message)
 
 	for (peer = s->peers; peer != NULL; peer = peer->next)
 		if (peer->role == PEER_RESPONDER)
-			(void)link_send(
-			    peer->watch.fd, json_incref(message), NULL, 0);
+			peer_tell(peer, json_incref(message));
 	json_decref(message);
 }
 
@@ -218,8 +225,7 @@ supervisor_pool(struct supervisor *s, const char *name)
 static void
 peer_conclude(struct peer *peer, const char *type, const char *text)
 {
-	(void)link_send(peer->watch.fd,
-	    json_pack("{s:s, s:s}", "type", type, "text", text), NULL, 0);
+	peer_tell(peer, json_pack("{s:s, s:s}", "type", type, "text", text));
 }
 
 /* No more requests go into its queue. */
@@ -769,8 +775,7 @@ peer_free(struct peer *peer)
 static void
 peer_dismiss(struct peer *peer)
 {
-	(void)link_send(
-	    peer->watch.fd, json_pack("{s:s}", "type", "leave"), NULL, 0);
+	peer_tell(peer, json_pack("{s:s}", "type", "leave"));
 	peer_free(peer);
 }
 
@@ -869,9 +874,8 @@ peer_of_another_version(struct peer *peer, const json_t *message, int64_t now)
 	if (is_responder && protocol > LINK_PROTOCOL && !s->is_retired)
 		supervisor_broadcast(s, supervisor_outdated(version, protocol));
 	else
-		(void)link_send(peer->watch.fd,
-		    supervisor_outdated(PACKAGE_VERSION, LINK_PROTOCOL), NULL,
-		    0);
+		peer_tell(
+		    peer, supervisor_outdated(PACKAGE_VERSION, LINK_PROTOCOL));
 	if (is_responder &&
 	    (protocol > LINK_PROTOCOL || !supervisor_has_responder(s)))
 		supervisor_retire(s, "one of another version takes over", now);
@@ -914,11 +918,10 @@ static void
 peer_refuse_queue(
     struct peer *peer, const char *name, const char *code, const char *text)
 {
-	(void)link_send(peer->watch.fd,
-	    json_pack("{s:s, s:s, s:i, s:s, s:s, s:i}", "type", "refused",
-		"name", name, "status", 503, "code", code, "text", text,
-		"retry_after", POOL_RETRY_AFTER),
-	    NULL, 0);
+	peer_tell(
+	    peer, json_pack("{s:s, s:s, s:i, s:s, s:s, s:i}", "type", "refused",
+		      "name", name, "status", 503, "code", code, "text", text,
+		      "retry_after", POOL_RETRY_AFTER));
 }
 
 static void
@@ -1086,10 +1089,8 @@ peer_take_adopt(
 	    !pool_adopt(p, generation, fds, now)) {
 		fd_close(&fds[0]);
 		fd_close(&fds[1]);
-		(void)link_send(peer->watch.fd,
-		    json_pack(
-			"{s:s, s:s}", "type", "gone", "generation", generation),
-		    NULL, 0);
+		peer_tell(peer, json_pack("{s:s, s:s}", "type", "gone",
+				    "generation", generation));
 		return;
 	}
 	TESTPOINT("supervisor:adopted-queue");
@@ -1097,8 +1098,7 @@ peer_take_adopt(
 	    p, link_int(message, "requests"), link_int(message, "crashes"));
 	supervisor_adopt_workers(s, p, now);
 	TESTPOINT("supervisor:adopted-workers");
-	(void)link_send(
-	    peer->watch.fd, supervisor_terms(p, "adopted"), NULL, 0);
+	peer_tell(peer, supervisor_terms(p, "adopted"));
 	supervisor_look_soon(s, now);
 	supervisor_give_wanted(s, now);
 	supervisor_lend(s, now);
@@ -1114,10 +1114,8 @@ peer_take_taken(struct peer *peer, const json_t *message)
 
 	for (p = s->pools; p != NULL && !taken; p = p->next)
 		taken = pool_has(p, peer->responder, (uint64_t)counter);
-	(void)link_send(peer->watch.fd,
-	    json_pack("{s:s, s:I, s:b}", "type", "taken", "counter", counter,
-		"taken", taken),
-	    NULL, 0);
+	peer_tell(peer, json_pack("{s:s, s:I, s:b}", "type", "taken", "counter",
+			    counter, "taken", taken));
 }
 
 static json_t *
@@ -1192,8 +1190,7 @@ peer_obey(struct peer *peer, const json_t *message, int64_t now)
 	if (p != NULL)
 		supervisor_obey(s, p, now);
 	supervisor_lend(s, now);
-	(void)link_send(
-	    peer->watch.fd, json_pack("{s:s}", "type", "done"), NULL, 0);
+	peer_tell(peer, json_pack("{s:s}", "type", "done"));
 }
 
 /* "mamayo restart": what becomes of it is told when it is known. */
@@ -1219,10 +1216,9 @@ peer_restart(struct peer *peer, const char *name, int64_t now)
 	} else {
 		free(peer->waits_for);
 		peer->waits_for = xstrdup(name);
-		(void)link_send(peer->watch.fd,
-		    json_pack("{s:s, s:i}", "type", "trying", "limit",
-			PEER_STARTS * p->settings.start_timeout),
-		    NULL, 0);
+		peer_tell(
+		    peer, json_pack("{s:s, s:i}", "type", "trying", "limit",
+			      PEER_STARTS * p->settings.start_timeout));
 	}
 }
 
@@ -1279,8 +1275,7 @@ peer_take(struct peer *peer, json_t *message, int64_t now)
 	} else if (peer->role == PEER_RESPONDER && strcmp(type, "taken") == 0)
 		peer_take_taken(peer, message);
 	else if (peer->role == PEER_RESPONDER && strcmp(type, "ping") == 0)
-		(void)link_send(peer->watch.fd,
-		    json_pack("{s:s}", "type", "pong"), NULL, 0);
+		peer_tell(peer, json_pack("{s:s}", "type", "pong"));
 	else if (peer->role == PEER_COMMAND && strcmp(type, "status") == 0)
 		peer_send_status(peer, now);
 	else if (peer->role == PEER_COMMAND &&

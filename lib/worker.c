@@ -113,12 +113,13 @@ worker_release(struct worker *w)
 	w->board_name[0] = '\0';
 }
 
-void
+int
 worker_tell(struct worker *w, const char *type)
 {
-	if (w->control.fd != -1)
-		(void)link_send(
-		    w->control.fd, json_pack("{s:s}", "type", type), NULL, 0);
+	if (w->control.fd == -1)
+		return -1;
+	return link_send(
+	    w->control.fd, json_pack("{s:s}", "type", type), NULL, 0);
 }
 
 /* Before it has begun, other messages have their order. */
@@ -147,7 +148,7 @@ static void
 worker_act(struct worker *w, enum worker_state then)
 {
 	if (then == WORKER_LEAVING)
-		worker_tell(w, "leave");
+		(void)worker_tell(w, "leave");
 	else if (then == WORKER_STUCK) {
 		w->proc.takes_group = 1;
 		TESTPOINT("supervisor:dump");
@@ -428,8 +429,10 @@ worker_answered(
 	w->plan = NULL;
 	worker_runs(w, plan->generation);
 	TESTPOINT("supervisor:go");
-	worker_tell(w, "go");
-	if (worker_say_first(w, plan->first, &why) == -1)
+	if (worker_tell(w, "go") == -1) {
+		problem_sys(&why, "cannot let a forked worker go on");
+		worker_cannot(w, &why, now);
+	} else if (worker_say_first(w, plan->first, &why) == -1)
 		worker_cannot(w, &why, now);
 	plan_free(plan);
 }
@@ -551,10 +554,14 @@ worker_attach(struct worker *w, int fd, const json_t *message, int64_t now)
 		fd_close(&w->control.fd); /* it comes again */
 		return;
 	}
-	worker_tell(w, "stay");
+	if (worker_tell(w, "stay") == -1) {
+		loop_unwatch(w->loop, &w->control);
+		fd_close(&w->control.fd); /* likewise */
+		return;
+	}
 	w->said(w, message, now);
 	if (w->state == WORKER_LEAVING)
-		worker_tell(w, "leave");
+		(void)worker_tell(w, "leave");
 	else if (w->state == WORKER_STARTING)
 		worker_feed(w, WORKER_SAID_READY, now);
 }

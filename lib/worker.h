@@ -99,8 +99,8 @@ int worker_is_busy(const struct worker *);
 /* And one that a responder has handed over? */
 int worker_is_claimed(const struct worker *);
 
-/* A message on the control socket; never waits. */
-void worker_tell(struct worker *, const char *type);
+/* A message on the control socket; never waits. 0, or -1 with errno. */
+int worker_tell(struct worker *, const char *type);
 /* Its log is another file now: gives it that. 0, or -1: ask again. */
 int worker_give_log(struct worker *, int log, dev_t, ino_t);
 /* Has it not yet read what it was told, or, being of the last supervisor, not
