@@ -343,6 +343,51 @@ def _():
     equal(pid_of(), pid)
 
 
+@test("fault 84: it forks without end, and so do its children: 504 at the limit,"
+      " all are ended, others are served all the while")
+def _():
+    m.app("bomb", """
+        import os, resource, time
+
+        def tasks():
+            count = 0
+            for name in os.listdir("/proc"):
+                try:
+                    if os.stat("/proc/" + name).st_uid == os.getuid():
+                        count += len(os.listdir("/proc/%s/task" % name))
+                except OSError:
+                    pass
+            return count
+
+        def application(environ, start_response):
+            # as hosters do; without that it would be everybody's machine
+            most = tasks() + 40
+            resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
+            while True:
+                try:
+                    os.fork()
+                except OSError:
+                    open(os.environ["MAMAYO_TEST"] + "/full", "a").close()
+                    time.sleep(0.01)
+        """, env={"MAMAYO_BOMB": "1"}, preload="none")
+
+    def bombs():
+        return [p.pid for p in m.processes().values()
+                if b"MAMAYO_BOMB=1" in p.read("environ")]
+    with m.connect() as c:
+        c.send(fcgi.request("/bomb"))
+        within(10, lambda: os.path.exists(os.path.join(m.dir, "full")),
+               "no process more")
+        most = len(bombs())
+        assert most > 20, most
+        m.served()
+        got = c.answer()
+    equal((got.status, got.error), (504, "timeout"))
+    within(10, lambda: not bombs(), "the end of all of them")
+    m.served()
+    return "%d processes" % most
+
+
 @test("after all that nobody holds more descriptors than at first")
 def _():
     for pid in (m.responders[0], m.supervisor()):

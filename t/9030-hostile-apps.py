@@ -1,8 +1,10 @@
 """Applications that do what no application should: it costs them, and nobody
 else."""
 import os
+import re
+import socket
 
-from harness import equal, run, test, within
+from harness import Skip, equal, run, test, within
 from mamayo import Mamayo
 
 m = Mamayo()
@@ -93,6 +95,114 @@ def _():
     m.served()
     os.unlink(m.path("apps", "values", "mamayo.json"))
     m.served("values")
+
+
+NAMES = """
+    import array, json, os, socket
+
+    # as somebody who hopes that one of them is looked at
+    KEYS = ("name path socket sock address log board page directory program"
+            " base public generation pid parent python entry why pure modules"
+            " text detail queue apps watch role version id").split()
+    KINDS = ("ready imported lent changed unwanted attach hello queue"
+             " adopt socket withdraw look active taken ping status stop start"
+             " restart fork forked log environ learn lend routes failed").split()
+
+    def messages(trap, pid):
+        for kind in KINDS:
+            for value in (trap + "/file", trap + "/sock", trap + "/fifo",
+                          "unix:" + trap + "/sock", pid, [trap + "/file"],
+                          {"name": trap + "/file"}):
+                message = dict.fromkeys(KEYS, value)
+                message.update(type=kind, protocol="1")
+                yield json.dumps(message).encode()
+
+    def application(environ, start_response):
+        trap, pid = environ["QUERY_STRING"].split("&")
+        control = socket.socket(fileno=os.dup(3))
+        trapped = socket.socket(socket.AF_UNIX)
+        trapped.bind(trap + "/of-worker-%d" % os.getpid())
+        trapped.listen(1)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                   array.array("i", [trapped.fileno()]))]
+        for message in messages(trap, int(pid)):
+            for s in control, socket.socket(socket.AF_UNIX,
+                                            socket.SOCK_SEQPACKET):
+                try:
+                    if s is not control:
+                        s.connect(os.environ["MAMAYO_SOCK"])
+                    s.sendmsg([message], rights, socket.MSG_NOSIGNAL)
+                    s.sendmsg([message], [], socket.MSG_NOSIGNAL)
+                except OSError:
+                    pass
+                if s is not control:
+                    s.close()
+        start_response("200 OK", [])
+        return [b"told"]
+    """
+
+
+@test("R-VUL8 R-VUL9 whatever files, addresses and processes a worker names, in"
+      " any message, nobody opens, asks or kills them")
+def _():
+    trap = os.path.join(m.dir, "trap")
+    os.mkdir(trap)
+    with open(os.path.join(trap, "file"), "w") as f:
+        f.write("secret\n")
+    os.mkfifo(os.path.join(trap, "fifo"))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(os.path.join(trap, "sock"))
+    listener.listen(10)
+    listener.setblocking(False)
+    victim = m.popen(["sleep", "60"])
+    m.app("names", NAMES, workers={"max": 1}, env={
+        "MAMAYO_SOCK": m.path("run", "sock")})
+    m.served()
+    supervisor = m.supervisor()
+    seen = os.path.join(m.dir, "seen")
+    with open(os.path.join(m.dir, "strace"), "w") as err:
+        strace = m.popen(
+            ["strace", "-o", seen, "-s", "200",
+             "-e", "trace=%file,connect,bind,kill,pidfd_open,"
+             "pidfd_send_signal"] + [
+                word for pid in (supervisor, m.responders[0])
+                for word in ("-p", str(pid))], stderr=err)
+
+    def attached():
+        with open(os.path.join(m.dir, "strace")) as f:
+            text = f.read()
+        if strace.poll() is not None:
+            raise Skip("strace may not trace")
+        return text.count("attached") == 2
+    within(10, attached)
+    outcomes = set()
+    for _ in range(3):  # its messages end it, too
+        got = m.get("/names?%s&%d" % (trap, victim.pid))
+        outcomes.add((got.status, got.error))
+        m.served()
+    strace.terminate()
+    strace.wait()
+    with open(seen) as f:
+        lines = f.read().splitlines()
+    assert any("apps/names" in line for line in lines), "nothing was seen"
+    equal([line for line in lines if '"%s' % trap in line
+           or '"unix:' in line or re.search(
+               r"\b(kill|pidfd_open)\(-?%d\b" % victim.pid, line)], [])
+    try:
+        listener.accept()
+        raise AssertionError("somebody came to the address")
+    except BlockingIOError:
+        pass
+    listener.close()
+    equal(victim.poll(), None, "it was killed")
+    victim.kill()
+    victim.wait()
+    m.others.remove(victim)
+    m.others.remove(strace)
+    equal((m.supervisor(), os.path.exists(os.path.join(trap, "file"))),
+          (supervisor, True))
+    m.served()
+    return "%d calls looked at; %r" % (len(lines), sorted(outcomes, key=str))
 
 
 run()
