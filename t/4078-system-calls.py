@@ -17,6 +17,7 @@ from mamayo import Mamayo, Process, alive, gone, kill
 
 SHIM = os.path.abspath(os.path.join(BUILDDIR, "t", "refused_calls.so"))
 ALL = bool(os.environ.get("MAMAYO_ALL_FAULTS"))
+NO_LEAKS = ":detect_leaks=0"  # for who dies at the start leaves all as it is
 STARTS, FORKED = -1, -2  # see t/refused_calls.c
 MOST = 400      # calls of one name in a scene; more are a mistake here
 SECONDS = 5     # that anybody may have to wait
@@ -97,7 +98,7 @@ def cases(made, ways=("EINTR",)):
 class Refused(Mamayo):
     """An account whose programs are refused what a test says."""
 
-    def __init__(self, **settings):
+    def __init__(self, more_asan="", **settings):
         self.plan = None
         Mamayo.__init__(self, {"LD_PRELOAD": SHIM}, **settings)
         path = self.environment["REFUSED_CALLS"] = os.path.join(
@@ -107,7 +108,8 @@ class Refused(Mamayo):
             f.flush()
             self.plan = mmap.mmap(f.fileno(), 2048)
         # the shim may come before the library of a sanitizer
-        self.environment["ASAN_OPTIONS"] += ":verify_asan_link_order=0"
+        self.environment["ASAN_OPTIONS"] += (
+            ":verify_asan_link_order=0" + more_asan)
 
     def refuse(self, pid, call, why, after=0, times=1):
         """So many calls of that process succeed, then so many do not (-1: all
@@ -213,13 +215,14 @@ def sweep(m, watched, scene, back):
             refused += 1
             names.add(call)
     equal(wrong, [], "\n".join(wrong) + "\n")
+    assert len(names) > 5, names
     return "%d refused, of %d calls: %s" % (refused, len(names), told(seen))
 
 
 def lasting(m, watched, begin, back, at_once=AT_ONCE):
     """For half a second there is none of something: begin() asks, and gives
     what waits for the answers."""
-    wrong, seen = [], {}
+    wrong, seen, refused = [], {}, 0
 
     def scene():
         begin()()
@@ -234,7 +237,7 @@ def lasting(m, watched, begin, back, at_once=AT_ONCE):
             if struct.unpack_from("=q", m.plan, 32)[0]:
                 time.sleep(LASTING * 4 / 5)
             w.rested(BUSY)
-            happened = m.well()
+            refused += m.well() > 0
             began = time.monotonic()
             for one in finish():
                 seen[one] = seen.get(one, 0) + 1
@@ -245,7 +248,8 @@ def lasting(m, watched, begin, back, at_once=AT_ONCE):
         except Exception as e:
             wrong.append("%s, %s (%d): %s" % (call, why, m.well(), e))
     equal(wrong, [], "\n".join(wrong) + "\n")
-    return told(seen)
+    assert refused > 2, refused
+    return "%d that last: %s" % (refused, told(seen))
 
 
 # -- a responder -------------------------------------------------------------
@@ -365,12 +369,13 @@ def one_by_one(m, who, scene, back, without=(), **few):
                 break
             refused += 1
     equal(wrong, [], "\n".join(wrong) + "\n")
+    assert refused > 3, refused
     return "%d refused: %s" % (refused, told(seen))
 
 
 @test("a responder, at its start: it ends with a word, or serves")
 def _():
-    m = account()
+    m = account(more_asan=NO_LEAKS)
     started = []
 
     def status():
@@ -457,7 +462,7 @@ def _():
 
 @test("a process that is to become a supervisor: there is one at once")
 def _():
-    m = two_cold(grace=5)
+    m = two_cold(more_asan=NO_LEAKS, grace=5)
     old = [0]
 
     def scene():

@@ -24,7 +24,7 @@ make(const char *directory)
 {
 	char path[700];
 
-	snprintf(path, sizeof path, "%s/%s", fuzz_directory(), directory);
+	snprintf(path, sizeof path, "%s/%.500s", fuzz_directory(), directory);
 	CHECK(mkdir(path, 0700) == 0);
 }
 
@@ -35,17 +35,17 @@ make_environment(const char *directory)
 	char path[600];
 
 	make(directory);
-	snprintf(path, sizeof path, "%s/bin", directory);
+	snprintf(path, sizeof path, "%.400s/bin", directory);
 	make(path);
-	snprintf(
-	    path, sizeof path, "%s/%s/bin/python", fuzz_directory(), directory);
+	snprintf(path, sizeof path, "%s/%.400s/bin/python", fuzz_directory(),
+	    directory);
 	CHECK(symlink("/bin/true", path) == 0);
 }
 
 static void
 begin(void)
 {
-	char path[600];
+	char path[100];
 
 	if (app[0] != '\0')
 		return;
