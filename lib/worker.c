@@ -183,6 +183,10 @@ worker_feed(struct worker *w, enum worker_event event, int64_t now)
 	w->state = then;
 	if (then == WORKER_READY)
 		w->ready = now;
+	if (then == WORKER_LEAVING) {
+		worker_look_at_board(w);
+		w->served = w->board.word[BOARD_REQUESTS];
+	}
 	patience = worker_patience(w, then);
 	if (w->plan != NULL && then != WORKER_DEAD) {
 		/* there is no process, and there will be none */
@@ -318,8 +322,11 @@ worker_due(struct timer *t, int64_t now)
 		return;
 	}
 	worker_look_at_board(w);
-	if (w->state == WORKER_LEAVING && worker_is_busy(w)) {
-		/* the request has its own limit, and comes first */
+	if (w->state == WORKER_LEAVING &&
+	    (worker_is_busy(w) || w->board.word[BOARD_REQUESTS] != w->served)) {
+		/* a request has its own limit, and comes first; it may be just
+		 * between two */
+		w->served = w->board.word[BOARD_REQUESTS];
 		(void)loop_timer(w->loop, &w->deadline, now + w->stop_timeout);
 		return;
 	}
@@ -532,6 +539,7 @@ worker_adopt(struct worker *w, const struct worker_how *how, const char *page,
 	case BOARD_DRAINING:
 		w->state = WORKER_LEAVING;
 		patience = how->stop_timeout;
+		w->served = w->board.word[BOARD_REQUESTS];
 		break;
 	default:
 		w->state = WORKER_READY;

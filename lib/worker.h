@@ -52,6 +52,7 @@ struct worker {
 	enum worker_state state;
 	int64_t started, ready; /* clock_ms(); ready 0: never was */
 	int64_t stop_timeout;
+	uint64_t served; /* requests, while it leaves, when last looked */
 	int board_fd, boards_dir;
 	char board_name[64];
 	struct board board; /* as last read */

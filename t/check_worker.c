@@ -364,6 +364,23 @@ START_TEST(test_may_finish_its_request_before_it_leaves)
 }
 END_TEST
 
+START_TEST(test_may_serve_one_after_the_other_before_it_leaves)
+{
+	start_with(READY "exec sleep 60", NEVER, 100);
+	until(WORKER_READY);
+	put(BOARD_REQUESTS, 1);
+	worker_feed(&worker, WORKER_ASKED, clock_ms());
+	for (uint64_t i = 2; i < 12; i++) { /* always between two when seen */
+		put(BOARD_REQUESTS, i);
+		spend(40);
+		ck_assert_str_eq(story, "ready draining ");
+	}
+	until(WORKER_DEAD);
+	ck_assert_str_eq(story, "ready draining killed dead ");
+	leave();
+}
+END_TEST
+
 START_TEST(test_says_what_it_cannot_say_and_is_not_argued_with)
 {
 	start(READY READY "exec sleep 60");
@@ -710,6 +727,7 @@ SUITE("worker", test_is_ready_when_it_says_so_and_leaves_when_it_is_asked,
     test_is_stopped_and_is_killed_all_the_same,
     test_does_not_leave_though_asked_and_is_killed_in_time,
     test_may_finish_its_request_before_it_leaves,
+    test_may_serve_one_after_the_other_before_it_leaves,
     test_says_what_it_cannot_say_and_is_not_argued_with,
     test_words_that_mean_nothing_to_the_table_are_only_passed_on,
     test_speaks_another_language_and_is_killed,
