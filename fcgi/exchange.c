@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fcgi/exchange.h"
+#include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/log.h"
 #include "lib/testpoint.h"
@@ -265,7 +266,8 @@ exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
 	ex->state = EXCHANGE_RUNNING;
 	ex->link = ex->rules->link;
 	ex->crashes = q->crashes;
-	ex->touched = ex->handed = now;
+	ex->touched = now;
+	ex->handed = clock_ms(); /* what was sent before has come by then */
 	ex->looks = ex->rules->fates.looks;
 	exchange_arm(ex, now);
 	return EXCHANGE_HANDED;

@@ -1134,8 +1134,7 @@ responder_move_messages(struct queue *from, struct queue *to)
  * on: it may be orphaned, too.
  */
 static void
-responder_adopt(
-    struct responder *r, const char *name, struct queue *heir, int64_t now)
+responder_adopt(struct responder *r, const char *name, struct queue *heir)
 {
 	struct queue *q, *next;
 	struct exchange *ex;
@@ -1153,7 +1152,7 @@ responder_adopt(
 		for (ex = r->exchanges; ex != NULL; ex = ex->next)
 			if (ex->queue == q) {
 				ex->queue = heir;
-				ex->handed = now;
+				ex->handed = clock_ms();
 				ex->looks = r->rules.fates.looks;
 				heir->in_flight++;
 			}
@@ -1194,7 +1193,7 @@ responder_take_queue(
 	q->is_asked = 0;
 	responder_learn(q, message);
 	TESTPOINT("responder:queue-taken");
-	responder_adopt(r, q->name, q, now);
+	responder_adopt(r, q->name, q);
 	responder_consider_all(r, now);
 }
 
@@ -1264,7 +1263,7 @@ responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 
 	if (q != NULL)
 		q->is_asked = 0;
-	responder_adopt(r, name, NULL, now);
+	responder_adopt(r, name, NULL);
 	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
 		r->rules.walk = ex->next;
 		if (ex->state != EXCHANGE_WAITING || ex->queue != NULL ||

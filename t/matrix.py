@@ -145,6 +145,7 @@ class Asked:
         self.id, self.number, self.app = id, number, app
         self.began, self.seconds = time.monotonic(), None
         self.got = self.connection = None
+        self.is_direct = more.get("SERVER_SOFTWARE") == LIGHTTPD
         try:
             self.connection = fcgi.Connection(trial.sockets[number])
             self.connection.send(fcgi.request(
@@ -750,13 +751,12 @@ class Run:
 
 # -- all of them -------------------------------------------------------------
 
-def in_process(*arguments):
+def in_process(*arguments, script=os.path.abspath(__file__)):
     """One run in a process of its own -> its report."""
     began = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, os.path.abspath(__file__), "--run",
-             json.dumps(arguments)], timeout=180, stdout=subprocess.PIPE,
+            [sys.executable, script, "--run", json.dumps(arguments)], timeout=180, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT)
         text = done.stdout.decode("utf-8", "replace")
         report = json.loads(text.strip().split("\n")[-1])
