@@ -756,8 +756,8 @@ def in_process(*arguments, script=os.path.abspath(__file__)):
     began = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, script, "--run", json.dumps(arguments)], timeout=180, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT)
+            [sys.executable, script, "--run", json.dumps(arguments)],
+            timeout=180, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         text = done.stdout.decode("utf-8", "replace")
         report = json.loads(text.strip().split("\n")[-1])
     except (subprocess.TimeoutExpired, ValueError) as why:
