@@ -13,7 +13,8 @@
 #include "lib/jsonfile.h"
 #include "lib/log.h"
 
-#define PATH_SHOWN 200 /* bytes of a path in a sentence: its end */
+#define PATH_SHOWN 200  /* bytes of a path in a sentence: its end */
+#define READ_FIRST 4096 /* bytes of a file that are there at once */
 
 /* Always -1. Line 0: it is about the whole file. */
 static int
@@ -38,13 +39,20 @@ fail(const struct jsonfile *f, struct problem *why, int line, int column,
 static char *
 read_all(int fd, size_t most, size_t *length)
 {
-	char *text = malloc(most + 1);
+	char *text = NULL, *more;
+	size_t room = 0;
 	ssize_t n = 1;
 
-	if (text == NULL)
-		return NULL;
 	for (*length = 0; *length <= most && n > 0;) {
-		n = read(fd, text + *length, most + 1 - *length);
+		if (*length == room) {
+			room = room == 0 ? READ_FIRST : 2 * room;
+			room = room > most ? most + 1 : room;
+			more = realloc(text, room);
+			if (more == NULL)
+				break; /* with ENOMEM */
+			text = more;
+		}
+		n = read(fd, text + *length, room - *length);
 		if (n > 0)
 			*length += (size_t)n;
 		else if (n == -1 && errno == EINTR)
@@ -52,7 +60,7 @@ read_all(int fd, size_t most, size_t *length)
 	}
 	if (n == 0)
 		return text;
-	if (n > 0)
+	if (*length > most)
 		errno = EFBIG;
 	free(text);
 	return NULL;
