@@ -7,7 +7,7 @@
 # has found to _fuzz/found; that belongs in t/fuzz/corpus with the fix.
 set -u
 
-longest=2048 # bytes of an input: what is longer than that is in the corpora
+longest=512 # bytes of an input: what is longer than that is in the corpora
 
 needs() {
 	cd "$(mktemp -d)" || exit 1
@@ -35,6 +35,8 @@ count_runs() {
 search() {
 	# files that a target writes are not for a disk
 	[ ! -w /dev/shm ] || export TMPDIR=/dev/shm
+	# most of the time would be its own
+	export ASAN_OPTIONS="malloc_context_size=2:quarantine_size_mb=8"
 	target=$1 log=_fuzz/new/$1.log began=$(date +%s)
 	mkdir -p "_fuzz/new/$target" _fuzz/found
 	echo "== $target"
