@@ -44,7 +44,7 @@
 #define RESPONDER_KEEP \
 	30000 /* ms that a queue is kept for the next supervisor */
 #define RESPONDER_LEAVE      5000 /* ms for a new connection to say something */
-#define RESPONDER_FORK_EVERY 1000 /* ms between two candidates of ours */
+#define RESPONDER_FORK_EVERY 500  /* ms between two candidates of ours */
 #define RESPONDER_COMPLAIN   60000 /* ms between lines about other versions */
 #define RESPONDER_BORN       3000  /* ms for a candidate to be decided ... */
 #define RESPONDER_BORN_MOST  24000 /* ... doubled each time that it is not */

@@ -81,10 +81,10 @@ is_address(const char *text)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				      "abcdefghijklmnopqrstuvwxyz0123456789";
-	const char *at = strchr(text, '@'), *domain = at + 1;
+	const char *domain = strchr(text, '@');
 	char most[80];
 
-	if (at == NULL || strlen(text) > ADDRESS_MOST || *domain == '\0')
+	if (domain == NULL || strlen(text) > ADDRESS_MOST || *++domain == '\0')
 		return 0;
 	snprintf(most, sizeof most, "%s._+-=~'&@", letters);
 	if (strspn(text, most) != strlen(text) ||

@@ -10,11 +10,12 @@ m = Mamayo(workers={"max": 4})
 server = Lighttpd(m)
 
 
-@test("lighttpd: no process before the first request, one responder after")
+@test("lighttpd: with max-procs 1 there is no process before the first request,"
+      " one responder after")
 def _():
     mine = Mamayo()
     mine.app("blog")
-    s = Lighttpd(mine).start()
+    s = Lighttpd(mine, most=1).start()
     equal(mine.processes(), {})
     equal(s.get("/blog/unread").status, 200)
     report = mine.status()

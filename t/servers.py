@@ -177,9 +177,10 @@ class Server:
 
 
 class Lighttpd(Server):
-    """Starts mamayo.fcgi itself, with the first request."""
+    """Starts mamayo.fcgi itself, so many of them; one if it is asked for it
+    with the first request."""
 
-    def __init__(self, m, most=1):
+    def __init__(self, m, most=2):
         Server.__init__(self, m)
         self.most = most
 
@@ -189,9 +190,9 @@ class Lighttpd(Server):
             '"/srv/mamayo"': '"%s"' % self.m.root,
             "/run/lighttpd/mamayo.sock": self.path("mamayo.sock"),
         }
-        if self.most != 1:  # all at once, when it starts
-            replaced['"min-procs" => 0'] = '"min-procs" => %d' % self.most
-            replaced['"max-procs" => 1'] = '"max-procs" => %d' % self.most
+        replaced['"min-procs" => 2'] = '"min-procs" => %d' % (
+            self.most if self.most > 1 else 0)
+        replaced['"max-procs" => 2'] = '"max-procs" => %d' % self.most
         return example("lighttpd.conf", replaced)
 
     def argv(self):
