@@ -14,7 +14,7 @@ who may never have heard of WSGI. Only an explanation may import much.
 import os
 import sys
 
-from mamayo_words import trace, visible
+from mamayo_words import HERE, trace, visible
 
 MODULES = ("application.py", "application.wsgi", "passenger_wsgi.py",
            "wsgi.py")
@@ -171,6 +171,17 @@ def django():
 
 
 # Importing
+
+
+def ours(name):
+    """A module of mamayo's that few need."""
+    searched = sys.path[:]
+    sys.path[:] = [HERE]
+    try:
+        __import__(name)
+    finally:
+        sys.path[:] = searched
+    return sys.modules[name]
 
 
 def by_name(name):

@@ -30,7 +30,7 @@ import _socket
 import faulthandler
 import io
 import select
-from _signal import (signal, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
+from _signal import (alarm, signal, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
                      SIGUSR2)
 from _socket import (socket, AF_UNIX, CMSG_SPACE, MSG_CTRUNC, MSG_DONTWAIT,
                      MSG_TRUNC, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET)
@@ -41,7 +41,7 @@ from struct import Struct, unpack
 from time import monotonic
 
 from mamayo_answer import Answer, FileWrapper, VisitorGone, MSG_NOSIGNAL
-from mamayo_detect import Failed, find, involved
+from mamayo_detect import Failed, find, involved, ours
 from mamayo_words import change_log, log, log_stream, trace
 #@ from mamayo_testpoint import at, monotonic
 
@@ -256,14 +256,20 @@ class Worker:
         """Imports the application, and tells how that went."""
         if options.get("environ") == "1":
             self.constants = dict(self.hear_environ(), **self.constants)
+        told = {}
         try:
+            if options.get("describe") == "1":
+                told = ours("mamayo_describe").python()
             self.application, found, why = find(options.get("entry"))
+            if told:
+                told.update(ours("mamayo_describe").framework(
+                    self.application))
         except Failed as failed:
             log("error", "the application cannot start: %s%s" % (
                 failed.text, failed.detail and "\n" + failed.detail))
             self.say(type="failed", kind=failed.kind, text=failed.text,
                      detail=failed.detail, files=self.new_files(
-                         self.new_modules(), failed.files))
+                         self.new_modules(), failed.files), **told)
             sys.exit(3)
         # Only now: SIGTERM can end a start, and what the application did to
         # these signals while it was imported is undone.
@@ -275,7 +281,7 @@ class Worker:
                          "python": sys.executable or ""}
         #@ at("worker:imported")
         self.say(type="ready", files=self.new_files(
-            self.new_modules(), made_of), **self.greeting)
+            self.new_modules(), made_of), **dict(self.greeting, **told))
         #@ at("worker:ready")
 
     def new_modules(self):
@@ -741,6 +747,8 @@ def main():
     if not is_forked:
         open_streams()
     faulthandler.register(SIGQUIT, 2)
+    if "alarm" in options:
+        alarm(int(options["alarm"]))  # whoever tries us may be killed
     for fd in (CONTROL, QUEUE):
         os.set_inheritable(fd, False)
     worker = Worker(name, options)

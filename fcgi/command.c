@@ -16,6 +16,7 @@
 const char *command_program = "mamayo.fcgi";
 
 static const struct command *const commands[] = {
+	&command_check,
 	&command_listen,
 	&command_logs,
 	&command_restart,

@@ -25,8 +25,9 @@ struct command {
 	int (*run)(const struct command *, int argc, char **argv);
 };
 
-extern const struct command command_listen, command_logs, command_restart,
-    command_settings, command_start, command_status, command_stop;
+extern const struct command command_check, command_listen, command_logs,
+    command_restart, command_settings, command_start, command_status,
+    command_stop;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */

@@ -15,6 +15,8 @@
  *            now on. pure: why it does without the accelerator; "" if it does
  *            not, and then it knows "lend"; files: of the app's directory, that
  *            it has imported, with ":" between them
+ *            a worker that is only tried (describe) says python_version,
+ *            framework and framework_version, too
  *   attach   protocol (as text), and what ready has, if it is: the first
  *            message on a connection to run/sock, when its supervisor has
  *            died. The connection is its control socket from now on

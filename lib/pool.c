@@ -17,8 +17,8 @@
 #include "lib/adapters.h"
 #include "lib/backoff.h"
 #include "lib/clock.h"
-#include "lib/environment.h"
 #include "lib/fd.h"
+#include "lib/launch.h"
 #include "lib/link.h"
 #include "lib/log.h"
 #include "lib/pool.h"
@@ -42,10 +42,6 @@
 #define POOL_LATES                                                  \
 	2 /* generations in a row whose files change as they start: \
 	   * then the app itself writes them */
-
-#define POOL_BOOT                                       \
-	"import sys; sys.path.insert(0, sys.argv[1]); " \
-	"import mamayo_wsgi; mamayo_wsgi.main()"
 
 static void pool_wake(struct watch *, short, int64_t);
 static void pool_retry_due(struct timer *, int64_t);
@@ -529,27 +525,6 @@ pool_answer_all(struct pool *p)
 
 /* -------------------------------------------------------------- workers -- */
 
-/* {"type": "environ", "values": {...}}, or NULL if there are none. */
-static json_t *
-pool_first_message(const struct pool *p)
-{
-	char **line = p->settings.environ_;
-	json_t *values;
-	const char *sign;
-	char *name;
-
-	if (line == NULL || *line == NULL)
-		return NULL;
-	values = json_object();
-	for (; *line != NULL; line++) {
-		sign = strchr(*line, '=');
-		name = xstrndup(*line, (size_t)(sign - *line));
-		json_object_set_new(values, name, json_string(sign + 1));
-		free(name);
-	}
-	return json_pack("{s:s, s:o}", "type", "environ", "values", values);
-}
-
 static struct worker *
 pool_new_worker(struct pool *p)
 {
@@ -581,45 +556,42 @@ static int
 pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
     struct problem *why)
 {
-	char **env = environment_new(p->host->account, &p->settings, python);
-	const struct fork_need need = { .app = &p->app,
-		.settings = &p->settings,
-		.python = python,
-		.env = env,
-		.log = log,
-		.stamp = p->made_of };
-	struct forkserver *from =
-	    forkservers_find(p->host->forkservers, &need, now);
-	json_t *first = pool_first_message(p);
-	char *entry = p->settings.entry != NULL
-			  ? xprintf("entry=%s", p->settings.entry)
-			  : NULL;
 	const struct account *a = p->host->account;
 	char *sock = xprintf("sock=%s/sock", a->run);
 	char *grace = xprintf("grace=%d", a->settings.grace);
-	const char *argv[] = { python->path, "-c", POOL_BOOT, p->host->adapters,
-		p->app.name, sock, grace,
-		p->max > 1 ? "multiprocess=1" : "multiprocess=0",
-		p->settings.debug ? "debug=1" : "debug=0",
-		p->settings.accel ? "accel=1" : "accel=0",
-		first != NULL ? "environ=1" : "environ=0", entry, NULL };
-	struct proc_spec spec = { .path = python->path,
-		.argv = argv,
-		.env = (const char *const *)env,
-		.directory = p->app.directory,
-		.fd = { -1, log, log, -1, p->queue_receive, -1 },
-		.umask = 022 };
-	struct worker_how how = { .loop = p->host->loop,
-		.spec = &spec,
+	const char *more[] = { sock, grace, NULL };
+	const struct launch_what what = { .account = a,
+		.app = &p->app,
+		.settings = &p->settings,
+		.python = python,
+		.adapters = p->host->adapters,
+		.workers_max = p->max,
+		.more = more };
+	struct worker *w = pool_new_worker(p);
+	struct forkserver *from;
+	struct worker_how how;
+	struct launch l;
+	int result;
+
+	launch_init(&l, &what);
+	l.spec.fd[1] = l.spec.fd[2] = log;
+	l.spec.fd[4] = p->queue_receive;
+	from = forkservers_find(p->host->forkservers,
+	    &(struct fork_need){ .app = &p->app,
+		.settings = &p->settings,
+		.python = python,
+		.env = l.env,
+		.log = log,
+		.stamp = p->made_of },
+	    now);
+	how = (struct worker_how){ .loop = p->host->loop,
+		.spec = &l.spec,
 		.boards_dir = p->host->boards_dir,
 		.generation = p->generation,
-		.first = first,
+		.first = l.first,
 		.from = from,
 		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
 		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
-	struct worker *w = pool_new_worker(p);
-	int result;
-
 	free(p->preload);
 	p->preload = xstrdup(from != NULL ? forkserver_key(from) : "");
 	result = worker_start(w, &how, now, why);
@@ -627,11 +599,9 @@ pool_spawn(struct pool *p, const struct python *python, int log, int64_t now,
 		pool_add_worker(p, w, now);
 	else
 		free(w);
-	json_decref(first);
-	free(entry);
+	launch_release(&l);
 	free(sock);
 	free(grace);
-	xstrvfree(env);
 	return result;
 }
 
