@@ -56,7 +56,7 @@ PATIENCE_MS = 100  # a visitor who has waited longer may have gone
 SEEK_MS = 100      # between two looks for a supervisor
 
 # The names and numbers of lib/wire.h, lib/scoreboard.h and lib/link.h.
-LINK_PROTOCOL = 1
+LINK_PROTOCOL = 2
 WIRE_MAGIC = b"MMYq"
 WIRE_VERSION = 1
 WIRE_HEAD = 64

@@ -105,6 +105,7 @@ struct conn {
 			   written by who had it lent */
 
 	void *exchange; /* the owner's; NULL: none */
+	void *sender;   /* likewise: who gives the answer in its place */
 	void (*complete)(struct conn *, int64_t now);
 	void (*aborted)(struct conn *, int64_t now);
 	void (*drained)(

@@ -96,6 +96,7 @@ struct exchange {
 	struct url url;  /* where it goes, parsed once by the responder */
 	int has_url;
 	int has_looked;  /* the directories were looked at because of it */
+	int is_for_app;  /* there is no file for it */
 	int is_prefixed; /* the parameters are in the spool file */
 	int is_asked;    /* see ask */
 	int has_heartbeat;

@@ -15,6 +15,7 @@
 #include "fcgi/guard.h"
 #include "fcgi/renew.h"
 #include "fcgi/responder.h"
+#include "fcgi/static.h"
 #include "lib/clock.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
@@ -45,7 +46,7 @@
 	30000 /* ms that a queue is kept for the next supervisor */
 #define RESPONDER_LEAVE      5000 /* ms for a new connection to say something */
 #define RESPONDER_FORK_EVERY 500  /* ms between two candidates of ours */
-#define RESPONDER_COMPLAIN   60000 /* ms between lines about other versions */
+#define RESPONDER_COMPLAIN   60000 /* ms between lines about the same */
 #define RESPONDER_BORN       3000  /* ms for a candidate to be decided ... */
 #define RESPONDER_BORN_MOST  24000 /* ... doubled each time that it is not */
 #define RESPONDER_REFUSALS   2     /* in a row: it is not over in a moment */
@@ -102,8 +103,9 @@ struct responder {
 	int64_t patience;
 	struct timer reach;
 	int64_t reach_wait, forked_at, lost_at;
-	unsigned refusals; /* in a row, of the system to fork a candidate */
-	int64_t met_other; /* when another version was last logged; or 0 */
+	unsigned refusals;  /* in a row, of the system to fork a candidate */
+	int64_t met_other;  /* when another version was last logged; or 0 */
+	int64_t refused_at; /* when a file was last not served, likewise */
 	struct timer active;
 	int64_t active_at;
 
@@ -877,6 +879,49 @@ responder_lacks_memory(struct exchange *ex, int64_t now)
 	    "The server is short of memory at the moment.", 10, now);
 }
 
+/* Is it for a file that is served without the app? Then it is answered, and ex
+ * is freed. */
+static int
+responder_serves_file(struct responder *r, struct exchange *ex,
+    const struct route *route, int64_t now)
+{
+	struct conn *c = ex->conn;
+	struct static_file f;
+	enum static_found found;
+
+	if (ex->is_for_app)
+		return 0;
+	found = static_find(
+	    &f, r->account->apps, route, &ex->url, &ex->conn->params);
+	switch (found) {
+	case STATIC_NONE:
+		ex->is_for_app = 1;
+		return 0;
+	case STATIC_FILE:
+		exchange_free(ex);
+		static_send(c, &f, now);
+		return 1;
+	case STATIC_MOVED:
+		exchange_free(ex);
+		static_move(c, &f, now);
+		return 1;
+	case STATIC_REFUSED:
+		if (log_again(&r->refused_at, RESPONDER_COMPLAIN, now))
+			log_warn("%s: the file for %s is not served: %s",
+			    route->name, ex->url.path, f.why);
+		exchange_fail(ex, 404, "no-file",
+		    "There is nothing at this address.", 0, now);
+		return 1;
+	case STATIC_SHORT_OF:
+		exchange_fail(ex, 503, "resources",
+		    "The server is short of resources at the moment. Please "
+		    "try again in a moment.",
+		    10, now);
+		return 1;
+	}
+	return 0;
+}
+
 /* The app is known: into its queue, or wait for that. May free ex. */
 static void
 responder_enqueue(struct responder *r, struct exchange *ex,
@@ -955,7 +1000,7 @@ responder_consider(struct responder *r, struct exchange *ex, int64_t now)
 	else if (route == NULL)
 		exchange_fail(ex, 404, "no-app",
 		    "There is no application at this address.", 0, now);
-	else
+	else if (!responder_serves_file(r, ex, route, now))
 		responder_enqueue(r, ex, route, now);
 }
 
@@ -1027,8 +1072,9 @@ responder_add_routes(struct responder *r, const json_t *message)
 {
 	json_t *apps = json_object_get(message, "apps");
 	json_t *groups = json_object_get(message, "groups"), *one;
+	const json_t *places, *at, *directory;
 	char **grown;
-	size_t i;
+	size_t i, j;
 
 	json_array_foreach(apps, i, one)
 	{
@@ -1036,6 +1082,15 @@ responder_add_routes(struct responder *r, const json_t *message)
 			link_string(one, "mount"),
 			link_string(one, "name")) == -1)
 			return -1;
+		places = json_object_get(one, "static");
+		for (j = 0; j + 1 < json_array_size(places); j += 2) {
+			at = json_array_get(places, j);
+			directory = json_array_get(places, j + 1);
+			if (json_is_string(at) && json_is_string(directory) &&
+			    routes_add_place(&r->coming, json_string_value(at),
+				json_string_value(directory)) == -1)
+				return -1;
+		}
 	}
 	json_array_foreach(groups, i, one)
 	{
@@ -1512,6 +1567,7 @@ responder_aborted(struct conn *c, int64_t now)
 	(void)now;
 	if (c->exchange != NULL)
 		exchange_free(c->exchange);
+	static_free(c);
 }
 
 /* The next request has begun where the answer to this one was given. */
@@ -1521,6 +1577,7 @@ responder_returned(struct conn *c, int64_t now)
 	(void)now;
 	if (c->exchange != NULL)
 		exchange_free(c->exchange);
+	static_free(c);
 }
 
 static void
@@ -1528,6 +1585,8 @@ responder_drained(struct conn *c, int64_t now)
 {
 	if (c->exchange != NULL)
 		exchange_pump(c->exchange, now);
+	else if (c->sender != NULL)
+		static_pump(c, now);
 }
 
 static void
@@ -1571,6 +1630,7 @@ responder_gone(struct conn *c, int64_t now)
 	(void)now;
 	if (c->exchange != NULL)
 		exchange_free(c->exchange);
+	static_free(c);
 	conn_free(c);
 }
 

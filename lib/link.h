@@ -81,8 +81,9 @@
  *   withdraw                         lends its sockets no more
  *   ping                             are you there? Answered by pong
  * supervisor -> responder
- *   routes   first, last, apps [{host, mount, name}], groups [path]: the
- *            table, in as many messages as it needs
+ *   routes   first, last, apps [{host, mount, name, static}], groups [path]:
+ *            the table, in as many messages as it needs. static: what is
+ *            served without the app, [address below mount, directory, ...]
  *   queue    name, generation, queue, max, timeout, queue_timeout,
  *            start_timeout, ready: whether a worker runs, crashes: how many
  *            have ended that were not asked to, requests: how many those had
@@ -123,7 +124,7 @@
 
 /* Another one whenever what one process says to another changes so that a
  * former one would misread it: here, in lib/wire.h or in lib/scoreboard.h. */
-#define LINK_PROTOCOL     1
+#define LINK_PROTOCOL     2
 #define LINK_MESSAGE_MOST 65536 /* bytes of JSON */
 
 /*

@@ -65,12 +65,17 @@ routes_init(struct routes *rs)
 void
 routes_release(struct routes *rs)
 {
+	char **place;
 	size_t i;
 
 	for (i = 0; i < rs->n; i++) {
 		free(rs->route[i].host);
 		free(rs->route[i].mount);
 		free(rs->route[i].name);
+		for (place = rs->route[i].places;
+		     place != NULL && *place != NULL; place++)
+			free(*place);
+		free(rs->route[i].places);
 	}
 	free(rs->route);
 	routes_init(rs);
@@ -92,12 +97,32 @@ routes_add(
 	r->host = strndup(h.n == 0 ? "" : h.text, h.n);
 	r->mount = strdup(mount);
 	r->name = strdup(name);
-	r->owner = NULL;
+	r->places = NULL;
 	if (r->host == NULL || r->mount == NULL || r->name == NULL)
 		return -1; /* it is released with the others */
 	for (i = 0; i < h.n; i++)
 		r->host[i] = lower(r->host[i]);
 	return 0;
+}
+
+int
+routes_add_place(struct routes *rs, const char *at, const char *directory)
+{
+	struct route *r = &rs->route[rs->n - 1];
+	char **grown;
+	size_t n = 0;
+
+	while (r->places != NULL && r->places[n] != NULL)
+		n++;
+	grown = realloc(r->places, (n + 3) * sizeof *grown);
+	if (grown == NULL)
+		return -1;
+	r->places = grown;
+	memset(grown + n, 0, 3 * sizeof *grown);
+	if ((grown[n] = strdup(at)) == NULL)
+		return -1;
+	grown[n + 1] = strdup(directory);
+	return grown[n + 1] == NULL ? -1 : 0;
 }
 
 /* Longest mount first; the rest only makes the order certain. */

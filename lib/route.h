@@ -15,7 +15,10 @@ struct route {
 	char *host;  /* "" for every host */
 	char *mount; /* "/blog", "" */
 	char *name;  /* the app's NAME */
-	void *owner; /* the caller's; not looked at */
+	/* what is served without the app: an address below mount, and the
+	 * directory in the app's for it, and so on, then NULL; owned; or NULL
+	 */
+	char **places;
 };
 
 struct routes {
@@ -28,6 +31,8 @@ void routes_release(struct routes *);
 /* Copies the three strings. 0, or -1 without memory: then only released. */
 int routes_add(
     struct routes *, const char *host, const char *mount, const char *name);
+/* One more place of the last that was added. 0 or -1 likewise. */
+int routes_add_place(struct routes *, const char *at, const char *directory);
 /* To be called once after the last routes_add. */
 void routes_sort(struct routes *);
 

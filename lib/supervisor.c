@@ -528,6 +528,18 @@ supervisor_send_part(struct supervisor *s, struct peer *peer, int is_first,
 	return result;
 }
 
+static json_t *
+supervisor_route(const struct pool *p)
+{
+	json_t *route = json_pack("{s:s, s:s, s:s}", "host", p->app.host,
+	    "mount", p->app.mount, "name", p->app.name);
+
+	if (p->app.refused == NULL)
+		json_object_set_new(
+		    route, "static", json_pack("[s, s]", "", "public"));
+	return route;
+}
+
 /* The table of routes, in as many messages as it needs. A responder that
  * cannot be told is hung up on: it comes again. */
 static void
@@ -550,11 +562,9 @@ supervisor_send_routes(struct supervisor *s, struct peer *peer)
 			bytes += strlen(s->found.groups[group++]) + 8;
 		} else {
 			if (pool_is_current(p)) {
-				json_array_append_new(apps,
-				    json_pack("{s:s, s:s, s:s}", "host",
-					p->app.host, "mount", p->app.mount,
-					"name", p->app.name));
-				bytes += 3 * strlen(p->app.name) + 64;
+				json_array_append_new(
+				    apps, supervisor_route(p));
+				bytes += 3 * strlen(p->app.name) + 128;
 			}
 			p = p->next;
 		}

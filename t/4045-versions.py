@@ -9,10 +9,12 @@ import subprocess
 import sys
 
 import fcgi
+from c_header import numbers
 from harness import PROGRAM, equal, run, test, within
 from mamayo import APPS, Mamayo, Process, alive, kill
 
 LIGHTTPD = "lighttpd/1.4.69"  # answered directly
+OURS = numbers("lib/link.h")["LINK_PROTOCOL"]
 OTHER = 1000  # a protocol that is newer than ours
 
 # A supervisor of another version, with the lock and the socket: it tells
@@ -220,7 +222,7 @@ def _():
         late = link(m)
         os.kill(m.lock_holder(), signal.SIGTERM)
         within(10, lambda: "leaving: asked to" in m.log(), "it to retire")
-        equal(greet(late, 1), [])
+        equal(greet(late, OURS), [])
         m.open_gate("x")
         equal(c.answer().body, b"x")
 
