@@ -49,23 +49,34 @@ below(const char *path, const char *mount, const char *prefix)
 	return *path == '\0' ? path : NULL;
 }
 
-/* The directory of that name in an application's. -1 with errno. */
+/* The directory of that name in an application's. -1 with errno: most have
+ * none, which costs no descriptor. */
 static int
 open_place(const char *apps, const char *name, const char *directory)
 {
 	char path[BENEATH_PATH];
+	size_t n = strlen(apps) + 1 + strlen(name);
 	int app, place;
 
-	if ((size_t)snprintf(path, sizeof path, "%s/%s", apps, name) >=
-	    sizeof path) {
+	if ((size_t)snprintf(path, sizeof path, "%s/%s/%s", apps, name,
+		directory) >= sizeof path) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
+	if (access(path, F_OK) == -1)
+		return -1;
+	path[n] = '\0';
 	if ((app = open(path, BENEATH_PLACE | O_CLOEXEC)) == -1)
 		return -1;
 	place = beneath_open(app, directory, BENEATH_PLACE);
 	fd_close(&app);
 	return place;
+}
+
+static int
+is_short_of(int why)
+{
+	return why == ENOMEM || why == EMFILE || why == ENFILE;
 }
 
 static enum static_found
@@ -79,20 +90,13 @@ refused(struct static_file *f, const char *why)
 static enum static_found
 not_opened(struct static_file *f)
 {
-	switch (errno) {
-	case ENOENT:
-	case ENOTDIR:
-	case ENAMETOOLONG:
+	if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)
 		return STATIC_NONE;
-	case EXDEV:
-		return refused(f, "it is a link that leads out of there");
-	case ENOMEM:
-	case EMFILE:
-	case ENFILE:
+	if (is_short_of(errno))
 		return STATIC_SHORT_OF;
-	default:
-		return refused(f, strerror(errno));
-	}
+	return refused(f, errno == EXDEV
+			      ? "it is a link that leads out of there"
+			      : strerror(errno));
 }
 
 /* Opens what is there. A directory is found, too. */
@@ -200,6 +204,8 @@ static_find(struct static_file *f, const char *apps, const struct route *route,
 		if (path == NULL || is_hidden(path))
 			continue;
 		place = open_place(apps, route->name, pair[1]);
+		if (place == -1 && is_short_of(errno))
+			return STATIC_SHORT_OF;
 		if (place == -1)
 			continue;
 		found = find_in(f, place, path, url, query);

@@ -83,7 +83,8 @@
  * supervisor -> responder
  *   routes   first, last, apps [{host, mount, name, static}], groups [path]:
  *            the table, in as many messages as it needs. static: what is
- *            served without the app, [address below mount, directory, ...]
+ *            served without the app, as it is tried: [address below mount,
+ *            directory, ...]
  *   queue    name, generation, queue, max, timeout, queue_timeout,
  *            start_timeout, ready: whether a worker runs, crashes: how many
  *            have ended that were not asked to, requests: how many those had

@@ -52,6 +52,25 @@ static void pool_ask_imported(struct worker *, int64_t);
 
 /* ------------------------------------------------------------- its life -- */
 
+/* What is served without it is to be known before it is started. What is wrong
+ * in its settings is said then. */
+static void
+pool_peek_settings(struct pool *p)
+{
+	char *path = xprintf("%s/" SETTINGS_FILE, p->app.directory);
+	struct app_settings peeked = { 0 };
+	struct problem why;
+
+	if (app_settings_read(
+		path, &p->host->account->settings, &peeked, &why) != -1) {
+		xstrvfree(p->settings.static_);
+		p->settings.static_ = peeked.static_;
+		peeked.static_ = NULL;
+	}
+	app_settings_release(&peeked);
+	free(path);
+}
+
 struct pool *
 pool_new(struct pool_host *host, const struct app *app)
 {
@@ -62,6 +81,7 @@ pool_new(struct pool_host *host, const struct app *app)
 	app_init(&p->app);
 	pool_found(p, app);
 	app_settings_copy(&p->settings, &host->account->settings.app);
+	pool_peek_settings(p);
 	p->queue_send = p->queue_receive = -1;
 	p->queue =
 	    (struct watch){ .fd = -1, .want = POLLIN, .ready = pool_wake };
@@ -177,6 +197,19 @@ pool_random_name(char name[33])
 		snprintf(name + 2 * i, 3, "%02x", bytes[i]);
 }
 
+int
+pool_has_same_static(const struct pool *p, char *const *other)
+{
+	char *const *mine = p->settings.static_;
+
+	if (mine == NULL || other == NULL)
+		return (char *const *)mine == other;
+	for (; *mine != NULL && *other != NULL; mine++, other++)
+		if (strcmp(*mine, *other) != 0)
+			return 0;
+	return *mine == *other;
+}
+
 /* Both mamayo.json files; what is wrong with one is said, and the last good
  * settings stay (the defaults, if there are none yet). A candidate has none:
  * -1 with the reason. */
@@ -185,12 +218,15 @@ pool_read_settings(struct pool *p, struct problem *why)
 {
 	struct account *a = p->host->account;
 	char *path = xprintf("%s/" SETTINGS_FILE, p->app.directory);
+	char **before = xstrvdup((const char *const *)p->settings.static_);
 	int failed;
 
 	if (account_read_settings(a, why) == -1)
 		log_warn("%s; keeping the settings it had", why->text);
 	failed = app_settings_read(path, &a->settings, &p->settings, why) == -1;
 	free(path);
+	p->has_new_static |= !pool_has_same_static(p, before);
+	xstrvfree(before);
 	if (failed && p->is_candidate)
 		return -1;
 	if (failed)

@@ -90,7 +90,8 @@ struct pool {
 	struct app app;
 	struct app_settings settings;
 	struct logfile log;
-	int max; /* workers.max, or its default */
+	int max;            /* workers.max, or its default */
+	int has_new_static; /* in its settings, which is to be told */
 	char generation[33];
 	int queue_send, queue_receive; /* -1 until somebody wants the queue */
 	struct watch queue;            /* on queue_receive, see above */
@@ -167,6 +168,9 @@ int pool_adopt_worker(struct pool *, const char *page, pid_t, int64_t now);
 int pool_has_process(const struct pool *, pid_t);
 void pool_attach(
     struct pool *, pid_t, int fd, const json_t *message, int64_t now);
+
+/* Is what is served without it the same as that (of another's settings)? */
+int pool_has_same_static(const struct pool *, char *const *other);
 
 /* The new word on its directory: settings are read at the next start. */
 void pool_found(struct pool *, const struct app *);

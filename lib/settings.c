@@ -18,6 +18,7 @@
 #define NAMES_MOST    1000 /* of one "env" or "environ" */
 #define ADDRESS_MOST  254
 #define HEALTH_MOST   1024 /* bytes */
+#define STATIC_MOST   255  /* bytes of an address, or of a directory */
 #define MEBIBYTE      ((uint64_t)1024 * 1024)
 
 enum where { APP, ACCOUNT };
@@ -34,8 +35,10 @@ struct setting {
 	const char *shown;   /* the default, where it is not `fallback` */
 	const char *unit;    /* NULL: none */
 	const char *meaning; /* also in mamayo.json(5), word by word */
-	int (*accepts)(const char *); /* a TEXT, or a name of NAMES */
-	const char *expected;         /* what that is, in words */
+	int (*accepts)(const char *);       /* a TEXT, or a name of NAMES */
+	const char *expected;               /* what that is, in words */
+	int (*accepts_value)(const char *); /* a value of NAMES; NULL: any */
+	const char *expected_value;
 };
 
 #define OF_APP(member) .where = APP, .at = offsetof(struct app_settings, member)
@@ -130,6 +133,36 @@ is_environ_name(const char *name)
 		if (strncmp(name, families[i], strlen(families[i])) == 0)
 			return 0;
 	return *name != '\0' && strchr(name, '=') == NULL;
+}
+
+/* Parts between slashes, none of them empty, "." or "..". */
+static int
+is_plain_path(const char *text)
+{
+	size_t n;
+
+	for (;; text += n + 1) {
+		n = strcspn(text, "/");
+		if (n == 0 || (n <= 2 && strncmp(text, "..", n) == 0))
+			return 0;
+		if (text[n] == '\0')
+			return 1;
+	}
+}
+
+/* As it is in a decoded address. */
+static int
+is_static_at(const char *text)
+{
+	return *text == '/' && strlen(text) <= STATIC_MOST &&
+	       strpbrk(text, "=?#%\r\n\t") == NULL &&
+	       (text[1] == '\0' || is_plain_path(text + 1));
+}
+
+static int
+is_static_directory(const char *text)
+{
+	return is_plain_path(text) && strlen(text) <= STATIC_MOST;
 }
 
 /* In the order of the manual. */
@@ -279,6 +312,17 @@ static const struct setting table[] = {
 	    .accepts = is_environ_name,
 	    .expected = "a name without \"=\" that no request has of its own",
 	    .meaning = "Strings added to the WSGI environ of every request." },
+	{ .key = "static",
+	    OF_APP(static_),
+	    .type = NAMES,
+	    .shown = "none",
+	    .accepts = is_static_at,
+	    .expected = "an address such as \"/static\", without \"%\"",
+	    .accepts_value = is_static_directory,
+	    .expected_value = "the path of a directory below the "
+			      "application's, such as \"staticfiles\"",
+	    .meaning = "Directories of the application whose files are served "
+		       "without it, each by the address below its own." },
 	{ .key = "debug",
 	    OF_APP(debug),
 	    .type = TRUTH,
@@ -389,6 +433,7 @@ app_settings_release(struct app_settings *app)
 	free(app->health);
 	xstrvfree(app->env);
 	xstrvfree(app->environ_);
+	xstrvfree(app->static_);
 	memset(app, 0, sizeof *app);
 }
 
@@ -422,6 +467,7 @@ app_settings_copy(struct app_settings *to, const struct app_settings *from)
 	to->health = from->health == NULL ? NULL : xstrdup(from->health);
 	to->env = xstrvdup((const char *const *)from->env);
 	to->environ_ = xstrvdup((const char *const *)from->environ_);
+	to->static_ = xstrvdup((const char *const *)from->static_);
 }
 
 /*
@@ -531,6 +577,11 @@ read_names(
 		if (!json_is_string(value))
 			return complain(r, s->key, name,
 			    "must be a string, not %s",
+			    jsonfile_value(value, out, sizeof out));
+		if (s->accepts_value != NULL &&
+		    !s->accepts_value(json_string_value(value)))
+			return complain(r, s->key, name, "must be %s, not %s",
+			    s->expected_value,
 			    jsonfile_value(value, out, sizeof out));
 		names_put(to, &n, name, json_string_value(value));
 	}

@@ -107,6 +107,7 @@ struct supervisor {
 };
 
 static void supervisor_look_soon(struct supervisor *, int64_t);
+static void supervisor_tell_routes(struct supervisor *);
 static void supervisor_lend(struct supervisor *, int64_t);
 static void supervisor_stay(struct supervisor *, int64_t);
 static void supervisor_retire(struct supervisor *, const char *, int64_t);
@@ -263,9 +264,12 @@ supervisor_changed(struct pool_host *host, struct pool *p, int64_t now)
 {
 	struct supervisor *s = (struct supervisor *)host;
 
-	if (pool_is_current(p))
+	if (pool_is_current(p)) {
 		supervisor_broadcast(s, supervisor_terms(p, "app"));
-	else if (p->is_draining && p->workers == NULL)
+		if (p->has_new_static)
+			supervisor_tell_routes(s);
+		p->has_new_static = 0;
+	} else if (p->is_draining && p->workers == NULL)
 		supervisor_forget_pool(s, p);
 	else
 		reload_changed(&s->reloads, p, now);
@@ -300,6 +304,7 @@ supervisor_reload_over(
 				  offsetof(struct supervisor, reloads));
 
 	TESTPOINT("supervisor:reload-over");
+	new->has_new_static = !pool_has_same_static(new, old->settings.static_);
 	supervisor_tell_gone(s, old, 1);
 	TESTPOINT("supervisor:told-gone");
 	pool_drain(old, now);
@@ -528,6 +533,40 @@ supervisor_send_part(struct supervisor *s, struct peer *peer, int is_first,
 	return result;
 }
 
+static void
+supervisor_add_place(
+    json_t *places, const char *at, size_t n, const char *where)
+{
+	json_array_append_new(places, json_stringn(at, n));
+	json_array_append_new(places, json_string(where));
+}
+
+/*
+ * What is served without the app, the longer address first; its directory
+ * public/ last. They are sorted: of two that begin alike the longer one is in
+ * front, as "/" comes before "=", unless the other is "/" itself.
+ */
+static json_t *
+supervisor_static(const struct pool *p)
+{
+	json_t *places = json_array();
+	char *const *name = p->settings.static_;
+	const char *equals, *root = NULL;
+
+	for (; name != NULL && *name != NULL; name++) {
+		equals = strchr(*name, '=');
+		if (equals == *name + 1)
+			root = equals + 1;
+		else
+			supervisor_add_place(places, *name,
+			    (size_t)(equals - *name), equals + 1);
+	}
+	if (root != NULL)
+		supervisor_add_place(places, "", 0, root);
+	supervisor_add_place(places, "", 0, "public");
+	return places;
+}
+
 static json_t *
 supervisor_route(const struct pool *p)
 {
@@ -535,8 +574,7 @@ supervisor_route(const struct pool *p)
 	    "mount", p->app.mount, "name", p->app.name);
 
 	if (p->app.refused == NULL)
-		json_object_set_new(
-		    route, "static", json_pack("[s, s]", "", "public"));
+		json_object_set_new(route, "static", supervisor_static(p));
 	return route;
 }
 
@@ -546,6 +584,7 @@ static void
 supervisor_send_routes(struct supervisor *s, struct peer *peer)
 {
 	json_t *apps = json_array(), *groups = json_array();
+	json_t *route;
 	size_t bytes = 0, group = 0;
 	struct pool *p = s->pools;
 	int is_first = 1, failed = 0;
@@ -562,9 +601,9 @@ supervisor_send_routes(struct supervisor *s, struct peer *peer)
 			bytes += strlen(s->found.groups[group++]) + 8;
 		} else {
 			if (pool_is_current(p)) {
-				json_array_append_new(
-				    apps, supervisor_route(p));
-				bytes += 3 * strlen(p->app.name) + 128;
+				route = supervisor_route(p);
+				bytes += json_dumpb(route, NULL, 0, 0) + 2;
+				json_array_append_new(apps, route);
 			}
 			p = p->next;
 		}
@@ -580,17 +619,24 @@ supervisor_send_routes(struct supervisor *s, struct peer *peer)
 }
 
 static void
+supervisor_tell_routes(struct supervisor *s)
+{
+	struct peer *peer;
+
+	for (peer = s->peers; peer != NULL; peer = peer->next)
+		if (peer->role == PEER_RESPONDER)
+			supervisor_send_routes(s, peer);
+}
+
+static void
 supervisor_again_due(struct timer *t, int64_t now)
 {
 	struct supervisor *s =
 	    (struct supervisor *)((char *)t -
 				  offsetof(struct supervisor, again));
-	struct peer *peer;
 
 	supervisor_scan(s, now);
-	for (peer = s->peers; peer != NULL; peer = peer->next)
-		if (peer->role == PEER_RESPONDER)
-			supervisor_send_routes(s, peer);
+	supervisor_tell_routes(s);
 }
 
 /* ------------------------------------------------------- lending sockets -- */
@@ -620,8 +666,8 @@ supervisor_single(struct supervisor *s)
 		single = p;
 	}
 	if (single == NULL || single->app.refused != NULL ||
-	    single->is_stopped || single->missing_since != 0 ||
-	    single->app.host[0] != '\0' ||
+	    single->settings.static_ != NULL || single->is_stopped ||
+	    single->missing_since != 0 || single->app.host[0] != '\0' ||
 	    single->settings.accept == ACCEPT_NEVER ||
 	    (single->settings.accept == ACCEPT_AS_ROOT &&
 		single->app.mount[0] != '\0'))

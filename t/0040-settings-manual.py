@@ -83,7 +83,7 @@ def _():
     for text in examples:
         for key, value in json.loads(text).items():
             assert key in known, key
-            if key in ("env", "environ") or not isinstance(value, dict):
+            if key in ("env", "environ", "static") or not isinstance(value, dict):
                 continue
             for inner in value:
                 assert key + "." + inner in known, (key, inner)

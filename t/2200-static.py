@@ -428,6 +428,47 @@ def _():
         equal(m.get("/blog/types/" + name).header("Content-Type"), kind, name)
 
 
+@test("\"static\" names other directories: the longest address, then public/, "
+      "then the application")
+def _():
+    m.app("site", APP, static={
+        "/static": "collected", "/static/admin": "venv/admin", "/": "last"})
+    put("static/x.css", "last", where="site/last")
+    put("static/last.css", "last", where="site/last")
+    put("x.css", "x", where="site/collected")
+    put("admin/y.css", "y", where="site/collected")
+    put("y.css", "admin", where="site/venv/admin")
+    put("static/z.css", "z", where="site/public")
+    put("x.css", "public", where="site/public")
+    within(5, lambda: m.get("/site/").status == 200)
+    for uri, body in (("static/x.css", b"x"), ("static/admin/y.css", b"admin"),
+                      ("static/z.css", b"z"), ("x.css", b"public"),
+                      ("static/last.css", b"last")):
+        by_us("/site/" + uri, body)
+    for uri in ("static/admin/nothing", "staticx.css", "static", "static/",
+                "collected/x.css", "static/../application.py"):
+        by_app("/site/" + uri)
+    os.symlink("../application.py", m.path("apps/site/collected/a.py"))
+    not_there("/site/static/a.py")
+
+
+@test("a change of \"static\" is in force with the new generation, and known "
+      "before the first")
+def _():
+    m.app("moving", APP, static={"/": "one"})
+    put("x.txt", "one", where="moving/one")
+    put("x.txt", "two", where="moving/two")
+    within(5, lambda: m.get("/moving/x.txt").body == b"one")
+    equal(m.status_of("moving")["workers"], [])
+    by_app("/moving/y.txt")
+    m.write("apps/moving/mamayo.json", '{"static": {"/": "two"}}')
+    equal(m.command("restart", "moving").returncode, 0)
+    by_us("/moving/x.txt", b"two")
+    m.write("apps/moving/mamayo.json", '{"static": {"/": "../two"}}')
+    equal(m.command("restart", "moving").returncode, 1)
+    by_us("/moving/x.txt", b"two")
+
+
 @test("an application at / and one for a host have theirs, the longer mount "
       "first")
 def _():

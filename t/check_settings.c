@@ -118,7 +118,7 @@ START_TEST(test_every_key_is_read)
 	     "\"queue_timeout\": 5, \"stop_timeout\": 6,\n"
 	     "\"body_timeout\": 7, \"env\": {\"B\": \"2\", \"A\": \"1\"},\n"
 	     "\"environ\": {\"x.y\": \"z\"}, \"debug\": true, "
-	     "\"accel\": false}");
+	     "\"static\": {\"/s\": \"a/b\"}, \"accel\": false}");
 	ck_assert_str_eq(app.entry, "a.b:c");
 	ck_assert_str_eq(app.python, "venv");
 	ck_assert_int_eq(app.workers_min, 1);
@@ -134,6 +134,7 @@ START_TEST(test_every_key_is_read)
 	ck_assert_str_eq(app.env[1], "B=2");
 	ck_assert_ptr_null(app.env[2]);
 	ck_assert_str_eq(app.environ_[0], "x.y=z");
+	ck_assert_str_eq(app.static_[0], "/s=a/b");
 	ck_assert_int_eq(app.debug, 1);
 	ck_assert_int_eq(app.accel, 0);
 	ck_assert_int_eq(
@@ -514,8 +515,7 @@ END_TEST
 
 START_TEST(test_what_is_for_later_is_unknown_now)
 {
-	static const char *const later[] = { "hooks", "hook_timeout",
-		"static" };
+	static const char *const later[] = { "hooks", "hook_timeout" };
 	char text[64];
 
 	begin();

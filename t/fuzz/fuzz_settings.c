@@ -64,6 +64,7 @@ check_app(const struct app_settings *a)
 	CHECK(a->python == NULL || *a->python != '\0');
 	check_names(a->env);
 	check_names(a->environ_);
+	check_names(a->static_);
 }
 
 /* A sentence that begins with the file and that a log can take. */
