@@ -34,9 +34,13 @@ def _():
     choose = random.Random(4711)
     whole = fcgi.request("/blog/body", "POST", b"0123456789" * 20)
     with m.connect() as bystander:
-        bystander.send(whole[:100])
+        sent = 100
+        bystander.send(whole[:sent])
         bystander.taken()
         for i in range(300):
+            if sent < len(whole) - 1:  # it goes on, so that it may take long
+                bystander.send(whole[sent:sent + 1])
+                sent += 1
             if i % 3 == 0:
                 data = bytes(choose.randrange(256)
                              for _ in range(choose.randrange(1, 300)))
@@ -53,7 +57,7 @@ def _():
                             break
                     except fcgi.Cut:
                         break
-        bystander.send(whole[100:])
+        bystander.send(whole[sent:])
         equal(bystander.answer().status, 200)
     m.served()
 
