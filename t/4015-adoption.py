@@ -56,7 +56,8 @@ def _():
         replaced(m, first)  # nobody has asked for anything
         second = m.lock_holder()
         settled(m, before)
-        now = m.status_of("blog")
+        now = within(10, lambda: (lambda s: s["entry"] and s)(
+            m.status_of("blog")), "what they say of themselves")
         for what in ("requests", "generation", "entry", "python",
                      "accelerator", "state"):
             equal(now[what], told[what], what)
