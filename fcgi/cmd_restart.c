@@ -78,23 +78,13 @@ restart_app(const struct account *a, const char *name)
 		printf("%s: %s\n", name, text.text);
 		return 0;
 	}
-	fprintf(stderr, "mamayo: %s\n", text.text);
-	return EXIT_UNHEALTHY;
+	return command_failed(&text);
 }
 
 static int
 restart_run(const struct command *c, int argc, char **argv)
 {
-	struct account account;
-	int status;
-
-	if (argc != 1 || argv[0][0] == '-' || argv[0][0] == '\0')
-		return command_usage(c);
-	if ((status = command_account(&account, 1)) != 0)
-		return status;
-	status = restart_app(&account, argv[0]);
-	account_release(&account);
-	return status;
+	return command_with_name(c, argc, argv, restart_app);
 }
 
 const struct command command_restart = {

@@ -2,89 +2,13 @@
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "fcgi/command.h"
+#include "fcgi/report.h"
 #include "lib/account.h"
-#include "lib/discover.h"
-#include "lib/fd.h"
 #include "lib/link.h"
-#include "lib/stopped.h"
-
-/* Everything that a supervisor says, as one object; NULL if it does not. */
-static json_t *
-status_ask(int fd)
-{
-	json_t *status = NULL, *apps = json_array(), *message;
-	json_t *forkservers = json_array();
-	const char *type;
-
-	if (command_tell(fd, json_pack("{s:s}", "type", "status")) == -1)
-		goto fail;
-	while ((message = command_hear(fd, COMMAND_WAIT)) != NULL) {
-		type = link_string(message, "type");
-		if (strcmp(type, "status") == 0 && status == NULL)
-			status = json_incref(message);
-		else if (strcmp(type, "app") == 0)
-			json_array_append(apps, message);
-		else if (strcmp(type, "forkserver") == 0)
-			json_array_append(forkservers, message);
-		if (strcmp(type, "end") == 0) {
-			json_decref(message);
-			json_object_set_new(status, "forkservers", forkservers);
-			json_object_set_new(status, "apps", apps);
-			return status;
-		}
-		json_decref(message);
-	}
-fail:
-	json_decref(status);
-	json_decref(apps);
-	json_decref(forkservers);
-	return NULL;
-}
-
-/* Its state while no supervisor runs. */
-static const char *
-status_without(const struct account *a, const struct app *app)
-{
-	if (stopped_is(a->root, app->name))
-		return "stopped";
-	return app->refused != NULL ? "failing" : "asleep";
-}
-
-/* No supervisor runs: what is on disk. */
-static json_t *
-status_asleep(const struct account *a, struct problem *why)
-{
-	struct discovery found;
-	json_t *apps;
-	struct app *app;
-
-	discovery_init(&found);
-	if (discover(a->apps, &found, why) == -1)
-		return NULL;
-	apps = json_array();
-	for (size_t i = 0; i < found.napps; i++) {
-		app = &found.apps[i];
-		json_array_append_new(apps,
-		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:s, "
-			      "s:i, s:i, s:[], s:{s:s, s:s, s:s, s:i}}",
-			"name", app->name, "mount",
-			app->mount[0] != '\0' ? app->mount : "/", "directory",
-			app->directory, "state", status_without(a, app),
-			"entry", "", "python", "", "generation", "",
-			"accelerator", "accelerator_reason", "", "requests", 0,
-			"queued", 0, "workers", "reload", "state", "", "why",
-			"", "reference", "", "since", 0));
-	}
-	discovery_release(&found);
-	return json_pack("{s:s, s:n, s:[], s:[], s:o}", "version",
-	    PACKAGE_VERSION, "supervisor", "responders", "forkservers", "apps",
-	    apps);
-}
 
 static void
 status_print_worker(const json_t *worker)
@@ -144,8 +68,10 @@ status_print(const json_t *status, const struct account *a)
 	json_array_foreach(apps, i, app)
 	{
 		workers = json_object_get(app, "workers");
-		printf("\n%s  %s  at %s\n", link_string(app, "name"),
-		    link_string(app, "state"), link_string(app, "mount"));
+		printf("\n%s  %s%s%s  at %s\n", link_string(app, "name"),
+		    command_state_colour(link_string(app, "state")),
+		    link_string(app, "state"), command_colour(COLOUR_NONE),
+		    link_string(app, "mount"));
 		printf("    %s", link_string(app, "directory"));
 		if (link_string(app, "entry")[0] != '\0')
 			printf("  %s", link_string(app, "entry"));
@@ -187,41 +113,23 @@ status_judge(const json_t *status)
 	return 0;
 }
 
-/* What travels between processes, and nobody else needs. */
-static void
-status_strip(json_t *status)
-{
-	json_t *apps = json_object_get(status, "apps"), *app;
-	size_t i;
-
-	json_object_del(status, "type");
-	json_array_foreach(apps, i, app) json_object_del(app, "type");
-	apps = json_object_get(status, "forkservers");
-	json_array_foreach(apps, i, app) json_object_del(app, "type");
-}
-
 static int
 status_run(const struct command *c, int argc, char **argv)
 {
-	int is_json = argc == 1 && strcmp(argv[0], "--json") == 0, fd, result;
+	int is_json = argc == 1 && strcmp(argv[0], "--json") == 0, result;
 	struct account account;
-	struct problem why = { "the supervisor does not answer" };
-	json_t *status = NULL;
+	struct problem why;
+	json_t *status;
 
 	if (argc > 0 && !is_json)
 		return command_usage(c);
 	if ((result = command_account(&account, 1)) != 0)
 		return result;
-	if (command_connect(&account, &fd, &why) == 0)
-		status =
-		    fd != -1 ? status_ask(fd) : status_asleep(&account, &why);
-	fd_close(&fd);
+	status = report_new(&account, &why);
 	if (status == NULL) {
-		fprintf(stderr, "mamayo: %s\n", why.text);
 		account_release(&account);
-		return EXIT_UNHEALTHY;
+		return command_failed(&why);
 	}
-	status_strip(status);
 	if (is_json) {
 		json_dumpf(status, stdout, JSON_INDENT(2));
 		printf("\n");

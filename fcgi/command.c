@@ -4,19 +4,25 @@
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fcgi/command.h"
 #include "lib/discover.h"
+#include "lib/fd.h"
 #include "lib/lease.h"
 #include "lib/link.h"
 #include "lib/near.h"
+#include "lib/xalloc.h"
+
+#define COMMAND_TRIES 2 /* a supervisor may be leaving when we come */
 
 const char *command_program = "mamayo.fcgi";
 
 static const struct command *const commands[] = {
 	&command_check,
+	&command_apps,
 	&command_listen,
 	&command_logs,
 	&command_restart,
@@ -82,24 +88,15 @@ command_tell(int fd, json_t *message)
 	return -1;
 }
 
-int
-command_knows(const struct account *a, const char *name, int is_known,
-    struct problem *why)
+/* "; did you mean "blog" or "blogger"?" */
+static void
+command_guess(const struct discovery *found, const char *name)
 {
-	struct discovery found;
 	const char *one;
 	int is_first = 1;
 
-	discovery_init(&found);
-	if (discover(a->apps, &found, why) == -1)
-		return -1;
-	for (size_t i = 0; i < found.napps; i++)
-		is_known |= strcmp(found.apps[i].name, name) == 0;
-	if (!is_known)
-		fprintf(stderr, "mamayo: there is no application \"%s\" in %s",
-		    name, a->apps);
-	for (size_t i = 0; i < found.napps && !is_known; i++) {
-		one = found.apps[i].name;
+	for (size_t i = 0; i < found->napps; i++) {
+		one = found->apps[i].name;
 		if (near_edits(name, one, strlen(one)) > NEAR_MOST &&
 		    strstr(one, name) == NULL && strstr(name, one) == NULL)
 			continue;
@@ -107,10 +104,98 @@ command_knows(const struct account *a, const char *name, int is_known,
 		    is_first ? "; did you mean" : " or", one);
 		is_first = 0;
 	}
-	if (!is_known)
-		fprintf(stderr, "%s\n", is_first ? "" : "?");
+	fprintf(stderr, "%s\n", is_first ? "" : "?");
+}
+
+/* Fills app, if it is not NULL. */
+static int
+command_look(const struct account *a, const char *name, int is_known,
+    struct app *app, struct problem *why)
+{
+	struct discovery found;
+
+	discovery_init(&found);
+	if (discover(a->apps, &found, why) == -1)
+		return -1;
+	for (size_t i = 0; i < found.napps; i++) {
+		if (strcmp(found.apps[i].name, name) != 0)
+			continue;
+		is_known = 1;
+		if (app == NULL)
+			continue;
+		app_set(app, a->apps, name);
+		if (found.apps[i].refused != NULL)
+			app->refused = xstrdup(found.apps[i].refused);
+	}
+	if (!is_known) {
+		fprintf(stderr, "mamayo: there is no application \"%s\" in %s",
+		    name, a->apps);
+		command_guess(&found, name);
+	}
 	discovery_release(&found);
 	return is_known;
+}
+
+int
+command_find(const struct account *a, const char *name, struct app *app,
+    struct problem *why)
+{
+	return command_look(a, name, 0, app, why);
+}
+
+int
+command_knows(const struct account *a, const char *name, int is_known,
+    struct problem *why)
+{
+	return command_look(a, name, is_known, NULL, why);
+}
+
+int
+command_failed(const struct problem *why)
+{
+	fprintf(stderr, "mamayo: %s\n", why->text);
+	return EXIT_UNHEALTHY;
+}
+
+int
+command_with_name(const struct command *c, int argc, char **argv,
+    int (*with)(const struct account *, const char *name))
+{
+	struct account account;
+	int status;
+
+	if (argc != 1 || argv[0][0] == '-' || argv[0][0] == '\0')
+		return command_usage(c);
+	if ((status = command_account(&account, 1)) != 0)
+		return status;
+	status = with(&account, argv[0]);
+	account_release(&account);
+	return status;
+}
+
+const char *
+command_colour(enum command_colour colour)
+{
+	static const char *const sequences[] = { [COLOUR_NONE] = "\033[0m",
+		[COLOUR_GOOD] = "\033[32m",
+		[COLOUR_BAD] = "\033[31m",
+		[COLOUR_ASIDE] = "\033[2m" };
+	const char *terminal = getenv("TERM"), *none = getenv("NO_COLOR");
+
+	if (!isatty(STDOUT_FILENO) || terminal == NULL ||
+	    strcmp(terminal, "dumb") == 0 || (none != NULL && *none != '\0'))
+		return "";
+	return sequences[colour];
+}
+
+const char *
+command_state_colour(const char *state)
+{
+	if (strcmp(state, "failing") == 0 || strcmp(state, "missing") == 0)
+		return command_colour(COLOUR_BAD);
+	if (strcmp(state, "ready") == 0)
+		return command_colour(COLOUR_GOOD);
+	return command_colour(COLOUR_ASIDE);
 }
 
 json_t *
@@ -131,6 +216,37 @@ command_hear(int fd, int wait)
 	return got == 1 ? message : NULL;
 }
 
+int
+command_order(const struct account *a, const char *verb, const char *name,
+    struct problem *why)
+{
+	json_t *answer = NULL;
+	int fd = -1, result = -1;
+
+	problem_set(why, "the supervisor does not answer");
+	for (int i = 0; i < COMMAND_TRIES && answer == NULL; i++) {
+		if (command_connect(a, &fd, why) == -1)
+			return -1;
+		if (fd == -1)
+			return 0; /* the next one finds it on disk */
+		errno = 0;
+		if (command_tell(fd, json_pack("{s:s, s:s}", "type", verb,
+					 "name", name)) == 0)
+			answer = command_hear(fd, COMMAND_WAIT);
+		fd_close(&fd);
+		if (errno == ETIMEDOUT)
+			break;
+	}
+	if (answer == NULL)
+		return -1;
+	if (strcmp(link_string(answer, "type"), "done") == 0)
+		result = 0;
+	else
+		problem_set(why, "%s", link_string(answer, "text"));
+	json_decref(answer);
+	return result;
+}
+
 static void
 command_help(void)
 {
@@ -138,7 +254,7 @@ command_help(void)
 	       "A web server starts this program itself (see the README); "
 	       "by hand it is:\n\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		printf("  mamayo %-8s %-28s %s\n", commands[i]->name,
+		printf("  mamayo %-9s %-28s %s\n", commands[i]->name,
 		    commands[i]->arguments, commands[i]->summary);
 	printf("\n  mamayo --help | --version | COMMAND --help\n\n"
 	       "Applications lie in ~/mamayo/apps/NAME and are served at "

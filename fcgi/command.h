@@ -4,9 +4,11 @@
 #include <jansson.h>
 
 #include "lib/account.h"
+#include "lib/app.h"
 
 /*
- * command: the command line: one verb per file, one struct per verb.
+ * command: the command line: one verb per file, one struct per verb, and what
+ * they have in common.
  *
  * run() gets the arguments after the verb and returns the exit status: 0 done
  * or healthy, 1 failed or unhealthy, 2 wrong usage, 78 refuses to serve.
@@ -25,9 +27,9 @@ struct command {
 	int (*run)(const struct command *, int argc, char **argv);
 };
 
-extern const struct command command_check, command_listen, command_logs,
-    command_restart, command_settings, command_start, command_status,
-    command_stop;
+extern const struct command command_apps, command_check, command_listen,
+    command_logs, command_restart, command_settings, command_start,
+    command_status, command_stop;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */
@@ -40,10 +42,28 @@ int command_usage(const struct command *);
  * nothing to release. */
 int command_account(struct account *, int only_looks);
 
-/* Is it the name of an application (or known otherwise)? If not, says so, and
- * which names are like it. 1 or 0; -1 with the reason. */
+/* Says a problem to standard error; gives EXIT_UNHEALTHY. */
+int command_failed(const struct problem *);
+
+/* For a verb whose only argument is the NAME of an application: opens the
+ * account and calls with(), which gives the exit status. */
+int command_with_name(const struct command *, int argc, char **argv,
+    int (*with)(const struct account *, const char *name));
+
+/* The application of that name, copied. Returns 1; 0 if there is none, after
+ * it has said so, and which names are like it; -1 with the reason. */
+int command_find(
+    const struct account *, const char *name, struct app *, struct problem *);
+/* Is there one (or is it known otherwise)? The same. */
 int command_knows(
     const struct account *, const char *name, int is_known, struct problem *);
+
+/* What standard output is coloured with, "" where it is no terminal, or
+ * NO_COLOR is set. */
+enum command_colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_BAD, COLOUR_ASIDE };
+const char *command_colour(enum command_colour);
+/* The same for the state of an application. */
+const char *command_state_colour(const char *state);
 
 /* A connection to the supervisor, or -1 if none runs. Returns 0, or -1 with
  * the reason why that is not known. */
@@ -52,6 +72,11 @@ int command_connect(const struct account *, int *fd, struct problem *);
 int command_tell(int fd, json_t *message);
 /* Gives the supervisor's next message; NULL with errno (ETIMEDOUT). */
 json_t *command_hear(int fd, int wait);
+
+/* Has the supervisor, if one runs, obey "start" or "stop": 0, or -1 with the
+ * reason. Who comes later finds on disk what is to be. */
+int command_order(const struct account *, const char *verb, const char *name,
+    struct problem *);
 
 /* Handles "VERB ARGUMENT...", --help and --version. */
 int command_main(int argc, char **argv);
