@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
 	&command_listen,
 	&command_logs,
 	&command_restart,
+	&command_run,
 	&command_settings,
 	&command_start,
 	&command_status,
@@ -263,7 +264,7 @@ command_help(void)
 }
 
 static int
-command_run(const struct command *c, int argc, char **argv)
+command_call(const struct command *c, int argc, char **argv)
 {
 	if (argc > 0 && strcmp(argv[0], "--help") == 0) {
 		printf("usage: mamayo %s %s\n\n%s\n", c->name, c->arguments,
@@ -287,7 +288,7 @@ command_main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[1], commands[i]->name) == 0)
-			return command_run(commands[i], argc - 2, argv + 2);
+			return command_call(commands[i], argc - 2, argv + 2);
 	fprintf(stderr,
 	    "mamayo: there is no command \"%s\"; try: mamayo "
 	    "--help\n",

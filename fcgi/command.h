@@ -28,7 +28,7 @@ struct command {
 };
 
 extern const struct command command_apps, command_check, command_listen,
-    command_logs, command_restart, command_settings, command_start,
+    command_logs, command_restart, command_run, command_settings, command_start,
     command_status, command_stop;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
