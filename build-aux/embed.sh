@@ -1,20 +1,33 @@
 #!/bin/sh
 # usage: embed.sh [--testpoints] FILE... >adapters.c
-# Lines of Python that begin with #@ are for a build with test points.
+#        embed.sh --examples FILE... >carried.c
+# Lines of Python that begin with #@ are for a build with test points. Examples
+# keep their path below examples/ as their name.
 set -eu
 points='/^ *#@ /d'
-if [ "$1" = --testpoints ]; then
+header=lib/adapters.h
+table='struct adapter adapters[]'
+prefix='*/'
+case $1 in
+--testpoints)
 	points='s/^\( *\)#@ /\1/'
 	shift
-fi
+	;;
+--examples)
+	header=fcgi/carried.h
+	table='struct carried carried[]'
+	prefix=examples/
+	shift
+	;;
+esac
 text() {
 	case $1 in
 	*.py) sed "$points" "$1" ;;
 	*) cat "$1" ;;
 	esac
 }
-printf '/* Made by embed.sh from adapters/; do not edit. */\n'
-printf '#include "config.h"\n#include "lib/adapters.h"\n'
+printf '/* Made by embed.sh; do not edit. */\n'
+printf '#include "config.h"\n#include "%s"\n' "$header"
 i=0
 for file; do
 	printf '\nstatic const unsigned char text_%d[] = {\n' "$i"
@@ -23,10 +36,12 @@ for file; do
 	printf '\t0x00\n};\n'
 	i=$((i + 1))
 done
-printf '\nconst struct adapter adapters[] = {\n'
+printf '\nconst %s = {\n' "$table"
 i=0
 for file; do
-	printf '\t{ "%s", text_%d, sizeof text_%d - 1 },\n' "${file##*/}" "$i" "$i"
+	# shellcheck disable=SC2295 # a pattern
+	printf '\t{ "%s", text_%d, sizeof text_%d - 1 },\n' \
+	    "${file##$prefix}" "$i" "$i"
 	i=$((i + 1))
 done
 printf '\t{ 0 }\n};\n'

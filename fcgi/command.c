@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ static const struct command *const commands[] = {
 	&command_apps,
 	&command_listen,
 	&command_logs,
+	&command_new,
 	&command_restart,
 	&command_run,
 	&command_settings,
@@ -172,6 +174,54 @@ command_with_name(const struct command *c, int argc, char **argv,
 	status = with(&account, argv[0]);
 	account_release(&account);
 	return status;
+}
+
+static void
+command_mask(int how)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(how, &set, NULL);
+}
+
+void
+command_hold_signals(void)
+{
+	command_mask(SIG_BLOCK);
+}
+
+void
+command_let_signals(void)
+{
+	command_mask(SIG_UNBLOCK);
+}
+
+char *
+command_quoted(const char *word)
+{
+	size_t n = 0;
+	char *out;
+
+	if (*word != '\0' &&
+	    word[strspn(word,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		"0123456789/._@:+-")] == '\0')
+		return xstrdup(word);
+	out = xcalloc(strlen(word) + 1, 4);
+	out[n++] = '\'';
+	for (; *word != '\0'; word++) {
+		if (*word == '\'') {
+			memcpy(out + n, "'\\'", 3);
+			n += 3;
+		}
+		out[n++] = *word;
+	}
+	out[n] = '\'';
+	return out;
 }
 
 const char *

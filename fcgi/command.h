@@ -28,8 +28,8 @@ struct command {
 };
 
 extern const struct command command_apps, command_check, command_listen,
-    command_logs, command_restart, command_run, command_settings, command_start,
-    command_status, command_stop;
+    command_logs, command_new, command_restart, command_run, command_settings,
+    command_start, command_status, command_stop;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */
@@ -57,6 +57,14 @@ int command_find(
 /* Is there one (or is it known otherwise)? The same. */
 int command_knows(
     const struct account *, const char *name, int is_known, struct problem *);
+
+/* Signals that would end us in the middle of something wait until it is done.
+ */
+void command_hold_signals(void);
+void command_let_signals(void);
+
+/* A word as it may be typed in a shell. Free it. */
+char *command_quoted(const char *);
 
 /* What standard output is coloured with, "" where it is no terminal, or
  * NO_COLOR is set. */

@@ -51,16 +51,29 @@ inside_leave(struct inside *in)
 	python_release(&in->python);
 }
 
-/* Is it set by one of these lines? */
-static int
-inside_has(char *const *env, const char *line)
+/* Where that variable is set, or the NULL at the end. */
+static size_t
+inside_place(char *const *env, const char *line)
 {
-	size_t n = strcspn(line, "=") + 1;
+	size_t n = strcspn(line, "=") + 1, i = 0;
 
-	for (; *env != NULL; env++)
-		if (strncmp(*env, line, n) == 0)
-			return 1;
-	return 0;
+	while (env[i] != NULL && strncmp(env[i], line, n) != 0)
+		i++;
+	return i;
+}
+
+char **
+inside_set(char **env, const char *line)
+{
+	size_t i = inside_place(env, line);
+
+	if (env[i] == NULL) {
+		env = xrealloc(env, i + 2, sizeof *env);
+		env[i + 1] = NULL;
+	}
+	free(env[i]);
+	env[i] = xstrdup(line);
+	return env;
 }
 
 static int
@@ -80,19 +93,12 @@ inside_environment(const struct inside *in, const struct account *a,
 		"COLUMNS=", "LINES=", "EDITOR=", "VISUAL=", "PAGER=",
 		"NO_COLOR=", NULL };
 	char **env = environment_new(a, &in->settings, &in->python);
-	size_t n = 0;
 
-	while (env[n] != NULL)
-		n++;
-	for (char **line = environ; *line != NULL; line++) {
-		if ((!inside_begins(*line, terminal) &&
-			!inside_begins(*line, prefixes)) ||
-		    inside_has(env, *line))
-			continue;
-		env = xrealloc(env, n + 2, sizeof *env);
-		env[n++] = xstrdup(*line);
-		env[n] = NULL;
-	}
+	for (char **line = environ; *line != NULL; line++)
+		if ((inside_begins(*line, terminal) ||
+			inside_begins(*line, prefixes)) &&
+		    env[inside_place(env, *line)] == NULL)
+			env = inside_set(env, *line);
 	return env;
 }
 

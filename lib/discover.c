@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -215,6 +216,62 @@ is_host(const char *name)
 		   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 		   "0123456789.-_[:]") == strlen(name) &&
 	       (strchr(name, ':') == NULL || *name == '[');
+}
+
+/* One part of a NAME, of n bytes. */
+static int
+part_may_be(const char *part, size_t n, struct problem *why)
+{
+	if (n == 0)
+		return problem_set(why,
+		    "a name has no empty part: write \"blog\" or "
+		    "\"tools/wiki\"");
+	if (n > NAME_MAX)
+		return problem_set(why,
+		    "a name, or a part of it, has at most %d bytes", NAME_MAX);
+	if (*part == '.' || *part == '_' ||
+	    (n == strlen("node_modules") &&
+		strncmp(part, "node_modules", n) == 0))
+		return problem_set(why,
+		    "names that begin with \".\" or \"_\", and node_modules, "
+		    "are passed over: take another one");
+	return 0;
+}
+
+int
+discover_name(const char *name, struct problem *why)
+{
+	size_t n, parts = 0;
+	const char *part = name;
+	char *host;
+	int is_bad;
+
+	if (!is_text(name))
+		return problem_set(
+		    why, "a name is UTF-8, and has no control characters");
+	for (;; part += n + 1) {
+		n = strcspn(part, "/");
+		if (part_may_be(part, n, why) == -1)
+			return -1;
+		parts++;
+		if (part[n] == '\0')
+			break;
+	}
+	if (parts > DISCOVER_DEPTH)
+		return problem_set(why,
+		    "an application lies at most %d levels deep in apps/",
+		    DISCOVER_DEPTH);
+	if (*name != '@')
+		return 0;
+	host = xstrndup(name + 1, strcspn(name, "/") - 1);
+	is_bad = !is_host(host);
+	free(host);
+	if (is_bad || parts < 2)
+		return problem_set(why,
+		    "what begins with \"@\" is the place of a host: write "
+		    "\"@example.org/blog\", or \"@example.org/ROOT\" for the "
+		    "host itself");
+	return 0;
 }
 
 static int

@@ -41,6 +41,9 @@ struct discovery {
 void discovery_init(struct discovery *);
 void discovery_release(struct discovery *);
 
+/* May an application have that NAME? 0, or -1 with a sentence. */
+int discover_name(const char *name, struct problem *);
+
 /*
  * Looks again. `out` may hold an earlier result, which is replaced. Returns
  * 0, or -1 (apps/ cannot be read) with the reason and `out` as it was.

@@ -68,6 +68,15 @@ def _():
           ("administered %s/venv a b\n" % directory, ""))
 
 
+@test("variables before the command are set for it")
+def _():
+    _, _, _, env = tell("blog", "COLOUR=red", "X=a=b c", "Y=", "python", "-c",
+                        TELL)
+    equal((env["COLOUR"], env["X"], env["Y"]), ("red", "a=b c", ""))
+    got = m.command("run", "blog", "--", "a-b=c")  # none, but a program
+    equal((got.returncode, 'cannot run "a-b=c"' in got.stderr), (127, True))
+
+
 @test("standard input, exit status and signals are the command's own")
 def _():
     process = m.popen([os.path.abspath(PROGRAM), "run", "blog", "sh", "-c",
@@ -141,7 +150,7 @@ def _():
 
 @test("without a command it is wrong usage")
 def _():
-    for arguments in ([], ["blog"], ["blog", "--"], ["-x", "ls"], ["", "ls"]):
+    for arguments in ([], ["blog"], ["blog", "--"], ["blog", "X=1"], ["-x", "ls"], ["", "ls"]):
         got = m.command("run", *arguments)
         equal((got.returncode, got.stdout), (2, ""), arguments)
         equal("usage: mamayo run" in got.stderr, True, got.stderr)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -706,6 +707,30 @@ START_TEST(test_a_stamp_of_nothing_is_a_stamp)
 }
 END_TEST
 
+START_TEST(test_names_that_an_application_may_have_and_may_not)
+{
+	static const char *const good[] = { "blog", "ROOT", "tools/wiki",
+		"a/b/c/d", "a b", "it's", "caf\xc3\xa9", "@example.org/ROOT",
+		"-x", "a..b", "x@y" };
+	static const char *const bad[] = { "", "/", "/a", "a/", "a//b", "..",
+		"a/..", ".hidden", "_private", "tools/__pycache__",
+		"node_modules", "a/b/c/d/e", "@example.org", "@/x", "@a b/x",
+		"a\nb", "caf\xe9", "a\x7f" };
+	char part[NAME_MAX + 2];
+
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+		ck_assert_msg(discover_name(good[i], &why) == 0, "%s: %s",
+		    good[i], why.text);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		ck_assert_msg(discover_name(bad[i], &why) == -1, "%s", bad[i]);
+	memset(part, 'x', sizeof part);
+	part[NAME_MAX + 1] = '\0';
+	ck_assert_int_eq(discover_name(part, &why), -1);
+	part[NAME_MAX] = '\0';
+	ck_assert_int_eq(discover_name(part, &why), 0);
+}
+END_TEST
+
 SUITE("discover", test_nothing_is_found_where_nothing_is,
     test_an_app_is_known_by_its_files, test_other_files_make_no_app,
     test_only_a_directory_of_directories_is_a_group, test_apps_do_not_nest,
@@ -732,4 +757,5 @@ SUITE("discover", test_nothing_is_found_where_nothing_is,
     test_a_name_of_full_length_is_an_app, test_no_descriptor_is_left_open,
     test_the_stamp_changes_with_every_directory_looked_into,
     test_the_stamp_changes_again_when_a_change_has_become_old,
-    test_a_stamp_of_nothing_is_a_stamp);
+    test_a_stamp_of_nothing_is_a_stamp,
+    test_names_that_an_application_may_have_and_may_not);
