@@ -1,12 +1,14 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fcgi/command.h"
@@ -24,6 +26,7 @@ const char *command_program = "mamayo.fcgi";
 static const struct command *const commands[] = {
 	&command_check,
 	&command_apps,
+	&command_install,
 	&command_listen,
 	&command_logs,
 	&command_new,
@@ -33,6 +36,7 @@ static const struct command *const commands[] = {
 	&command_start,
 	&command_status,
 	&command_stop,
+	&command_uninstall,
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -156,6 +160,7 @@ command_knows(const struct account *a, const char *name, int is_known,
 int
 command_failed(const struct problem *why)
 {
+	fflush(stdout);
 	fprintf(stderr, "mamayo: %s\n", why->text);
 	return EXIT_UNHEALTHY;
 }
@@ -198,6 +203,37 @@ void
 command_let_signals(void)
 {
 	command_mask(SIG_UNBLOCK);
+}
+
+int
+command_lock(
+    const struct account *a, const char *name, int *fd, struct problem *why)
+{
+	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char *state = xprintf("%s/state", a->root), *file, *path;
+
+	file = app_file_name(name, ".lock");
+	path = xprintf("%s/%s", state, file);
+	*fd = -1;
+	if (mkdir(state, 0700) == 0 || errno == EEXIST)
+		*fd = open(path,
+		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		    0600);
+	if (*fd == -1)
+		problem_sys(why, "cannot write %s", path);
+	else if (fcntl(*fd, F_SETLK, &all) == -1) {
+		if (errno == EACCES || errno == EAGAIN)
+			problem_set(why,
+			    "the same is being done at this moment by another "
+			    "mamayo; please try again when it has ended");
+		else
+			problem_sys(why, "cannot lock %s", path);
+		fd_close(fd);
+	}
+	free(path);
+	free(file);
+	free(state);
+	return *fd == -1 ? -1 : 0;
 }
 
 char *
@@ -336,6 +372,7 @@ command_main(int argc, char **argv)
 		printf("%s\n", PACKAGE_STRING);
 		return 0;
 	}
+	signal(SIGXFSZ, SIG_IGN); /* a file too large is an error like others */
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[1], commands[i]->name) == 0)
 			return command_call(commands[i], argc - 2, argv + 2);

@@ -27,9 +27,10 @@ struct command {
 	int (*run)(const struct command *, int argc, char **argv);
 };
 
-extern const struct command command_apps, command_check, command_listen,
-    command_logs, command_new, command_restart, command_run, command_settings,
-    command_start, command_status, command_stop;
+extern const struct command command_apps, command_check, command_install,
+    command_listen, command_logs, command_new, command_restart, command_run,
+    command_settings, command_start, command_status, command_stop,
+    command_uninstall;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */
@@ -62,6 +63,11 @@ int command_knows(
  */
 void command_hold_signals(void);
 void command_let_signals(void);
+
+/* Only one such at a time in an account: takes state/NAME.lock, until it is
+ * closed. 0, or -1 with the reason: another process has it. */
+int command_lock(
+    const struct account *, const char *name, int *fd, struct problem *);
 
 /* A word as it may be typed in a shell. Free it. */
 char *command_quoted(const char *);

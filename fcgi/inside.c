@@ -159,7 +159,8 @@ inside_become(
 		arguments = xstrvdup((const char *const *)argv);
 		free(arguments[0]);
 		arguments[0] = xstrdup(path);
-		signal(SIGPIPE, SIG_DFL); /* as a program expects it */
+		signal(SIGPIPE, SIG_DFL); /* as a program expects them */
+		signal(SIGXFSZ, SIG_DFL);
 		execve(path, arguments, env);
 		error = errno;
 		signal(SIGPIPE, SIG_IGN);

@@ -260,7 +260,8 @@ class ApacheFcgid(Apache):
     """Starts mamayo.fcgi itself, by an .htaccess beside it.
 
     where: "" is the document root, "/sub" a directory in it, "/~alice" a
-    directory outside, reached through an Alias. limits: with the shipped
+    directory outside, reached through an Alias. form: the example that it is;
+    None: it is not there yet. limits: with the shipped
     apache-fcgid.conf, or as Apache comes.
     """
 
@@ -276,12 +277,14 @@ class ApacheFcgid(Apache):
         if self.base.startswith("/~"):
             place = "home/public_html"
             text = "Alias %s %s\n" % (self.base, self.path(place))
-        self.program(place)
-        replaced = {}
-        if self.form == "htaccess":
-            replaced["FallbackResource /mamayo.fcgi"] = (
-                "FallbackResource %s/mamayo.fcgi" % self.base)
-        self.write(place + "/.htaccess", example(self.form, replaced))
+        os.makedirs(self.path(place), exist_ok=True)
+        if self.form is not None:
+            self.program(place)
+            replaced = {}
+            if self.form == "htaccess":
+                replaced["FallbackResource /mamayo.fcgi"] = (
+                    "FallbackResource %s/mamayo.fcgi" % self.base)
+            self.write(place + "/.htaccess", example(self.form, replaced))
         self.write(place + "/file.txt", "a file\n")
         text += """\
 FcgidIPCDir %(dir)s/fcgid

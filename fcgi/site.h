@@ -1,0 +1,55 @@
+#ifndef MAMAYO_SITE_H
+#define MAMAYO_SITE_H
+
+#include <stddef.h>
+
+#include "lib/account.h"
+#include "lib/problem.h"
+
+/*
+ * site: a web server's side of mamayo: what lies in a document root, and what
+ * an administrator has to add.
+ */
+struct site {
+	const struct account *account; /* borrowed */
+	char *path;                    /* the document root, absolute */
+	int fd;
+	int lock; /* held: nobody else installs meanwhile */
+};
+
+/* One kind of web server: both say on standard output what they have done, and
+ * return 0, or -1 with the reason, and all is as it was. */
+struct site_kind {
+	const char *name;
+	int (*install)(const struct site *, struct problem *);
+	int (*uninstall)(const struct site *, struct problem *);
+};
+
+extern const struct site_kind site_apache;
+
+const struct site_kind *site_kind(const char *name); /* NULL: there is none */
+
+#define SITE_PROGRAM "mamayo.fcgi"
+
+/* 0, or -1 with the reason: it is not there, or not the user's own. */
+int site_open(struct site *, const struct account *, const char *directory,
+    struct problem *);
+void site_close(struct site *);
+
+/* Puts a copy of this program there, with the mode that suexec wants: 1, 0 if
+ * that very file is there already, or -1 with the reason. */
+int site_put_program(int at, struct problem *);
+/* Removes it. 1, 0 if none is there, or -1 with the reason. */
+int site_remove_program(int at, struct problem *);
+
+/* An example that the program carries, without the comment at its head. Free
+ * it. */
+char *site_example(const char *name);
+
+/* The arguments of install and uninstall, and calls. */
+struct command;
+int site_command(const struct command *, int argc, char **argv,
+    int (*call)(
+	const struct site_kind *, const struct site *, struct problem *));
+
+#endif

@@ -1,0 +1,238 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fcgi/htaccess.h"
+#include "fcgi/site.h"
+#include "lib/whole.h"
+#include "lib/xalloc.h"
+
+#define APACHE_FILE   ".htaccess"
+#define APACHE_BACKUP ".htaccess.before-mamayo"
+#define APACHE_MOST   (1024 * 1024) /* bytes of an .htaccess */
+
+/* An .htaccess: as it is, and as it is to be. */
+struct apache_rules {
+	char *before; /* "" if there is none */
+	char *after;
+	mode_t mode;
+	int is_there;
+};
+
+static void
+apache_release(struct apache_rules *r)
+{
+	free(r->before);
+	free(r->after);
+}
+
+/* What somebody keeps out of our reach, we do not write to: what to do then. */
+static int
+apache_read(const struct site *s, struct apache_rules *r, const char *instead,
+    struct problem *why)
+{
+	struct stat st;
+	size_t n;
+
+	*r = (struct apache_rules){ .mode = 0644 };
+	if (fstatat(s->fd, APACHE_FILE, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		r->before = xstrdup("");
+		return errno == ENOENT
+			   ? 0
+			   : problem_sys(why, "%s/" APACHE_FILE, s->path);
+	}
+	r->is_there = 1;
+	r->mode = st.st_mode & 0777;
+	if (S_ISLNK(st.st_mode))
+		return problem_set(why,
+		    "%s/" APACHE_FILE " is a symbolic link, which mamayo does "
+		    "not change: put a file in its place, or %s",
+		    s->path, instead);
+	if (st.st_uid != geteuid())
+		return problem_set(why,
+		    "%s/" APACHE_FILE " belongs to another user (uid %ld): %s",
+		    s->path, (long)st.st_uid, instead);
+	if (!(st.st_mode & S_IWUSR))
+		return problem_set(why,
+		    "%s/" APACHE_FILE " is read-only: \"chmod u+w\" it, or %s",
+		    s->path, instead);
+	r->before = whole_read(s->fd, APACHE_FILE, APACHE_MOST, &n);
+	if (r->before == NULL)
+		return problem_sys(why, "cannot read %s/" APACHE_FILE, s->path);
+	if (strlen(r->before) != n)
+		return problem_set(
+		    why, "%s/" APACHE_FILE " is no text", s->path);
+	return 0;
+}
+
+/* Plans: our part in it, or out of it. */
+static int
+apache_plan(const struct site *s, struct apache_rules *r, const char *part,
+    struct problem *why)
+{
+	struct problem bad;
+
+	if (apache_read(s, r,
+		part != NULL ? "put the lines above into it"
+			     : "take mamayo's lines out of it by hand",
+		why) == -1)
+		return -1;
+	r->after = part != NULL ? htaccess_put(r->before, part, &bad)
+				: htaccess_take(r->before, &bad);
+	if (r->after == NULL)
+		return problem_set(
+		    why, "%s/" APACHE_FILE " %s", s->path, bad.text);
+	return 0;
+}
+
+/* Keeps what was there before us. */
+static int
+apache_write(
+    const struct site *s, const struct apache_rules *r, struct problem *why)
+{
+	if (r->is_there && strcmp(r->before, r->after) == 0) {
+		printf("%s/" APACHE_FILE ": has what it needs\n", s->path);
+		return 0;
+	}
+	if (r->is_there && !htaccess_has(r->before) &&
+	    whole_write(s->fd, APACHE_BACKUP, r->before, strlen(r->before),
+		r->mode, why) == -1)
+		return -1;
+	if (whole_write(s->fd, APACHE_FILE, r->after, strlen(r->after), r->mode,
+		why) == -1)
+		return -1;
+	if (!r->is_there)
+		printf("%s/" APACHE_FILE ": made\n", s->path);
+	else
+		printf("%s/" APACHE_FILE ": mamayo's part is in it; as it was "
+		       "before it is kept in " APACHE_BACKUP "\n",
+		    s->path);
+	return 0;
+}
+
+/* What no user can do. */
+static void
+apache_advise(const struct site *s)
+{
+	struct stat st;
+
+	if (fstat(s->fd, &st) == 0 && (st.st_mode & 022) != 0)
+		printf("\nOthers may write to %s: where Apache uses suexec, "
+		       "every page would be an\n\"Internal Server Error\". "
+		       "Better run: chmod go-w %s\n",
+		    s->path, s->path);
+	if (access("/etc/apache2/apache2.conf", F_OK) == -1)
+		return;
+	printf("\nThis machine has an Apache of its own. If the site shows "
+	       "nothing of mamayo, its\nadministrator runs\n\n");
+	if (access("/etc/apache2/mods-enabled/fcgid.load", F_OK) == -1)
+		printf("    apt-get install libapache2-mod-fcgid\n");
+	printf("    a2enmod fcgid rewrite\n\nand puts into the configuration "
+	       "of the site\n\n    <Directory \"%s\">\n"
+	       "        AllowOverride All\n    </Directory>\n",
+	    s->path);
+}
+
+/* The program first: rules that name nothing break the site. */
+static int
+apache_put(
+    const struct site *s, const struct apache_rules *r, struct problem *why)
+{
+	int was_there =
+	    faccessat(s->fd, SITE_PROGRAM, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	int is_new = site_put_program(s->fd, why);
+	struct problem bad;
+
+	if (is_new == -1)
+		return -1;
+	printf("%s/" SITE_PROGRAM ": %s\n", s->path,
+	    is_new ? "copied" : "is this program");
+	if (apache_write(s, r, why) == 0)
+		return 0;
+	if (!was_there)
+		(void)site_remove_program(s->fd, &bad);
+	return -1;
+}
+
+static int
+apache_install(const struct site *s, struct problem *why)
+{
+	char *part = site_example("htaccess-rewrite");
+	struct apache_rules rules;
+	int result = apache_plan(s, &rules, part, why);
+
+	if (result == -1)
+		printf("%s", part);
+	else
+		result = apache_put(s, &rules, why);
+	if (result == 0) {
+		printf("\nApplications that lie in %s are served now; to begin "
+		       "with one: mamayo new NAME\n",
+		    s->account->apps);
+		apache_advise(s);
+	}
+	apache_release(&rules);
+	free(part);
+	return result;
+}
+
+/* Removes a file of which nothing is left, and a copy that nobody needs. */
+static int
+apache_restore(
+    const struct site *s, const struct apache_rules *r, struct problem *why)
+{
+	size_t n;
+	char *backup = whole_read(s->fd, APACHE_BACKUP, APACHE_MOST, &n);
+	int is_empty = r->after[strspn(r->after, " \t\r\n")] == '\0';
+	int failed;
+
+	if (is_empty && backup == NULL)
+		failed = unlinkat(s->fd, APACHE_FILE, 0) == -1 &&
+			 problem_sys(why, "cannot remove " APACHE_FILE);
+	else
+		failed = whole_write(s->fd, APACHE_FILE, r->after,
+			     strlen(r->after), r->mode, why) == -1;
+	if (!failed) {
+		printf("%s/" APACHE_FILE ": %s\n", s->path,
+		    is_empty && backup == NULL ? "removed"
+					       : "mamayo's part is out of it");
+		if (backup != NULL && strcmp(backup, r->after) == 0)
+			(void)unlinkat(s->fd, APACHE_BACKUP, 0);
+	}
+	free(backup);
+	return failed ? -1 : 0;
+}
+
+static int
+apache_uninstall(const struct site *s, struct problem *why)
+{
+	struct apache_rules rules;
+	int result = apache_plan(s, &rules, NULL, why), was_there;
+
+	/* the rules first: what they name must be there */
+	if (result == 0 && htaccess_has(rules.before))
+		result = apache_restore(s, &rules, why);
+	if (result == 0) {
+		was_there = result = site_remove_program(s->fd, why);
+		if (was_there == 1)
+			printf("%s/" SITE_PROGRAM ": removed\n", s->path);
+	}
+	apache_release(&rules);
+	if (result == -1)
+		return -1;
+	printf(
+	    "\nThe applications in %s are as they were.\n", s->account->apps);
+	return 0;
+}
+
+const struct site_kind site_apache = {
+	.name = "apache",
+	.install = apache_install,
+	.uninstall = apache_uninstall,
+};
