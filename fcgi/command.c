@@ -19,13 +19,15 @@
 #include "lib/near.h"
 #include "lib/xalloc.h"
 
+#define COMMAND_ASLEEP \
+	"no worker of it runs: its next request starts what is there"
 #define COMMAND_TRIES 2 /* a supervisor may be leaving when we come */
 
 const char *command_program = "mamayo.fcgi";
 
 static const struct command *const commands[] = {
-	&command_check,
 	&command_apps,
+	&command_check,
 	&command_install,
 	&command_listen,
 	&command_logs,
@@ -33,6 +35,7 @@ static const struct command *const commands[] = {
 	&command_restart,
 	&command_run,
 	&command_settings,
+	&command_setup,
 	&command_start,
 	&command_status,
 	&command_stop,
@@ -331,6 +334,55 @@ command_order(const struct account *a, const char *verb, const char *name,
 	else
 		problem_set(why, "%s", link_string(answer, "text"));
 	json_decref(answer);
+	return result;
+}
+
+/* What the supervisor says at last, after what it says meanwhile: how long
+ * that may take. NULL with errno. */
+static json_t *
+command_hear_last(int fd)
+{
+	int wait = COMMAND_WAIT;
+	json_t *answer;
+
+	errno = 0;
+	while ((answer = command_hear(fd, wait)) != NULL &&
+	       strcmp(link_string(answer, "type"), "trying") == 0) {
+		wait = COMMAND_WAIT + 1000 * (int)link_int(answer, "limit");
+		json_decref(answer);
+		errno = 0;
+	}
+	return answer;
+}
+
+int
+command_restart_app(
+    const struct account *a, const char *name, struct problem *text)
+{
+	json_t *answer = NULL;
+	int fd = -1, result = COMMAND_UNKNOWN;
+
+	if (command_connect(a, &fd, text) == -1)
+		return COMMAND_UNKNOWN;
+	if (fd == -1) {
+		problem_set(text, "%s", COMMAND_ASLEEP);
+		return 0;
+	}
+	if (command_tell(fd,
+		json_pack("{s:s, s:s}", "type", "restart", "name", name)) == 0)
+		answer = command_hear_last(fd);
+	if (answer == NULL)
+		problem_set(text, "%s",
+		    errno == ETIMEDOUT ? "the supervisor does not answer"
+				       : "the supervisor has left meanwhile; "
+					 "please try again");
+	else {
+		problem_set(text, "%s", link_string(answer, "text"));
+		result =
+		    strcmp(link_string(answer, "type"), "done") == 0 ? 0 : -1;
+	}
+	json_decref(answer);
+	fd_close(&fd);
 	return result;
 }
 

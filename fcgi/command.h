@@ -29,8 +29,8 @@ struct command {
 
 extern const struct command command_apps, command_check, command_install,
     command_listen, command_logs, command_new, command_restart, command_run,
-    command_settings, command_start, command_status, command_stop,
-    command_uninstall;
+    command_settings, command_setup, command_start, command_status,
+    command_stop, command_uninstall;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */
@@ -91,6 +91,13 @@ json_t *command_hear(int fd, int wait);
  * reason. Who comes later finds on disk what is to be. */
 int command_order(const struct account *, const char *verb, const char *name,
     struct problem *);
+
+/* Has a new generation of it serve, and waits for that: 0 with what has
+ * happened, -1 with the reason why the old one goes on, or COMMAND_UNKNOWN with
+ * the reason why that is not known. */
+#define COMMAND_UNKNOWN (-2)
+int command_restart_app(
+    const struct account *, const char *name, struct problem *text);
 
 /* Handles "VERB ARGUMENT...", --help and --version. */
 int command_main(int argc, char **argv);

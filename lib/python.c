@@ -278,27 +278,48 @@ named_for_pyenv(const char *app_directory, const char *home, struct python *p,
 	return result;
 }
 
-int
-python_find(const char *app_directory, const struct app_settings *settings,
-    const char *home, struct python *p, struct problem *problem)
+const char *
+python_environment(const char *app_directory)
 {
 	static const char *const usual[] = { ".venv", "venv", "env",
 		"virtualenv" };
+	const char *name = NULL;
 	char *path;
-	size_t i;
+
+	for (size_t i = 0; i < sizeof usual / sizeof usual[0] && name == NULL;
+	     i++) {
+		path = xprintf("%s/%s", app_directory, usual[i]);
+		if (is_environment(path))
+			name = usual[i];
+		free(path);
+	}
+	return name;
+}
+
+static int
+named_program(const char *name, struct python *p, struct problem *problem)
+{
+	char *path = *name == '/' ? xstrdup(name) : look_up(name);
+
+	if (path != NULL && is_program(path))
+		return found(p, path, NULL, xprintf("it is %s", name));
+	free(path);
+	return problem_set(problem,
+	    "there is no program %s: name an interpreter with its whole path, "
+	    "or one in %s",
+	    name, PYTHON_PATH);
+}
+
+int
+python_find_base(const char *app_directory, const char *name, const char *home,
+    struct python *p, struct problem *problem)
+{
+	char *path;
 	int result;
 
 	memset(p, 0, sizeof *p);
-	if (settings->python != NULL)
-		return named_in_settings(
-		    app_directory, settings->python, home, p, problem);
-	for (i = 0; i < sizeof usual / sizeof usual[0]; i++) {
-		path = xprintf("%s/%s", app_directory, usual[i]);
-		if (is_environment(path))
-			return use_environment(p, path,
-			    xprintf("%s/ has a pyvenv.cfg", usual[i]), problem);
-		free(path);
-	}
+	if (name != NULL)
+		return named_program(name, p, problem);
 	result = named_for_pyenv(app_directory, home, p, problem);
 	if (result != 1)
 		return result;
@@ -310,4 +331,21 @@ python_find(const char *app_directory, const struct app_settings *settings,
 		    PYTHON_PATH);
 	return found(p, path, NULL,
 	    xstrdup("no virtual environment and no setting names another"));
+}
+
+int
+python_find(const char *app_directory, const struct app_settings *settings,
+    const char *home, struct python *p, struct problem *problem)
+{
+	const char *environment;
+
+	memset(p, 0, sizeof *p);
+	if (settings->python != NULL)
+		return named_in_settings(
+		    app_directory, settings->python, home, p, problem);
+	environment = python_environment(app_directory);
+	if (environment == NULL)
+		return python_find_base(app_directory, NULL, home, p, problem);
+	return use_environment(p, xprintf("%s/%s", app_directory, environment),
+	    xprintf("%s/ has a pyvenv.cfg", environment), problem);
 }

@@ -23,6 +23,15 @@ struct python {
 
 void python_release(struct python *);
 
+/* The name of the virtual environment in the app's directory, by rule 2; NULL
+ * if there is none. */
+const char *python_environment(const char *app_directory);
+
+/* The interpreter that one is made with: as `name` says, a path or one in PATH,
+ * or, if that is NULL, by rules 3 and 4. The same results. */
+int python_find_base(const char *app_directory, const char *name,
+    const char *home, struct python *, struct problem *);
+
 /* 0, or -1 with a sentence that says what is missing and what to do (a
  * virtualenv whose bin/python dangles is refused, not passed over). */
 int python_find(const char *app_directory, const struct app_settings *,

@@ -25,7 +25,7 @@ def tree(path, **options):
 
 @test("the adapter is written in the Python of 3.6")
 def _():
-    equal(len(FILES), 7)
+    equal(len(FILES), 8)
     for path in FILES:
         tree(path, feature_version=(3, 6))
 

@@ -306,10 +306,11 @@ class Mamayo:
         how.setdefault("stdout", subprocess.PIPE)
         how.setdefault("stderr", subprocess.PIPE)
         program = how.pop("program", PROGRAM)
+        limit = how.pop("limit", 20)
         process = self.popen([os.path.abspath(program)] + list(arguments),
                              **how)
         try:
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
