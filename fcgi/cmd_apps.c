@@ -129,7 +129,7 @@ apps_list(const struct account *a, enum apps_form form)
 	int status;
 
 	discovery_init(&found);
-	if (discover(a->apps, &found, &why) == -1 ||
+	if (account_discover(a, &found, &why) == -1 ||
 	    (form != APPS_NAMES && (report = report_new(a, &why)) == NULL))
 		status = command_failed(&why);
 	else if (form == APPS_JSON)

@@ -242,7 +242,7 @@ check_run(const struct command *command, int argc, char **argv)
 	if ((status = command_account(&c.account, 1)) != 0)
 		return status;
 	discovery_init(&c.found);
-	if (discover(c.account.apps, &c.found, &why) == 0)
+	if (account_discover(&c.account, &c.found, &why) == 0)
 		status = check_account(&c);
 	else {
 		fprintf(stderr, "mamayo: %s\n", why.text);

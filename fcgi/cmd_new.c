@@ -153,7 +153,7 @@ new_may_be(const struct account *a, const char *name, struct problem *why)
 
 	discovery_init(&found);
 	if (result == 0)
-		result = discover(a->apps, &found, why);
+		result = account_discover(a, &found, why);
 	for (size_t i = 0; i < found.napps && result == 0; i++) {
 		one = found.apps[i].name;
 		n = strlen(one);
@@ -194,7 +194,7 @@ new_check(const struct account *a, int apps, const char *name, struct app *app,
 	int result = -1;
 
 	discovery_init(&found);
-	if (discover(a->apps, &found, why) == 0) {
+	if (account_discover(a, &found, why) == 0) {
 		problem_set(why,
 		    "%s would not be found in %s; \"mamayo apps\" says what "
 		    "is passed over there",

@@ -125,7 +125,7 @@ command_look(const struct account *a, const char *name, int is_known,
 	struct discovery found;
 
 	discovery_init(&found);
-	if (discover(a->apps, &found, why) == -1)
+	if (account_discover(a, &found, why) == -1)
 		return -1;
 	for (size_t i = 0; i < found.napps; i++) {
 		if (strcmp(found.apps[i].name, name) != 0)

@@ -60,7 +60,7 @@ report_asleep(const struct account *a, struct problem *why)
 	struct app *app;
 
 	discovery_init(&found);
-	if (discover(a->apps, &found, why) == -1)
+	if (account_discover(a, &found, why) == -1)
 		return NULL;
 	apps = json_array();
 	for (size_t i = 0; i < found.napps; i++) {

@@ -370,6 +370,14 @@ account_read_settings(struct account *a, struct problem *why)
 	return result == -1 ? -1 : 0;
 }
 
+int
+account_discover(
+    const struct account *a, struct discovery *found, struct problem *why)
+{
+	found->follows_links = a->settings.links;
+	return discover(a->apps, found, why);
+}
+
 /*
  * A root directory that its group may write was made for two: the user that
  * mamayo runs as, and the one who puts applications there.

@@ -1,6 +1,7 @@
 #ifndef MAMAYO_ACCOUNT_H
 #define MAMAYO_ACCOUNT_H
 
+#include "lib/discover.h"
 #include "lib/problem.h"
 #include "lib/settings.h"
 
@@ -54,6 +55,10 @@ int account_open_run(struct account *, struct problem *);
  * is used, by everybody who opens run/ after this. 0, or -1 with the reason
  * why there is none, and all stays as it was. */
 int account_leave_run(struct account *, struct problem *);
+
+/* discover(), as the settings want it. */
+int account_discover(
+    const struct account *, struct discovery *, struct problem *);
 
 /* Only paths: nothing is made (for commands that only look). */
 int account_find(struct account *, struct problem *);

@@ -385,9 +385,10 @@ leaving(const struct search *s, const char *name)
 	if (real == NULL)
 		return xprintf(
 		    "where it lies cannot be told: %s", strerror(errno));
-	if (!lies_in(real, s->real))
+	if (!s->before->follows_links && !lies_in(real, s->real))
 		why = xprintf("it is a symbolic link that leaves apps/, to %s: "
-			      "put the application itself into apps/",
+			      "put the application itself into apps/, or "
+			      "\"links\": true into the account's mamayo.json",
 		    real);
 	free(real);
 	return why;
@@ -681,6 +682,7 @@ discover(const char *apps_directory, struct discovery *out, struct problem *why)
 		discovery_release(&s.found);
 		return -1;
 	}
+	s.found.follows_links = out->follows_links;
 	discovery_release(out);
 	*out = s.found;
 	return 0;

@@ -22,14 +22,16 @@
  * An app that was known stays an app while its directory exists (so a deploy
  * that lacks a file for a second changes nothing): pass the earlier result.
  * An app directory writable by others (or below a directory that is), or a
- * symlink that leaves apps/, is listed with `refused` set; so is the second of
- * two that have the same host and mount.
+ * symlink that leaves apps/ (unless that is wanted), is listed with `refused`
+ * set; so is the second of two that have the same host and mount.
  */
 #define DISCOVER_DEPTH     4
 #define DISCOVER_APPS_MOST 1000
 
 struct discovery {
-	struct app *apps; /* sorted by name */
+	int follows_links; /* set before discover() where code may lie
+			      elsewhere */
+	struct app *apps;  /* sorted by name */
 	size_t napps;
 	char **groups; /* absolute paths whose change may change what is
 			  found, apps/ first: groups, what may become an app */

@@ -391,6 +391,12 @@ static const struct setting table[] = {
 	    .expected = "the absolute path of a program",
 	    .meaning = "The program that sends messages: /usr/sbin/sendmail, "
 		       "or /usr/lib/sendmail." },
+	{ .key = "links",
+	    OF_ACCOUNT(links),
+	    .type = TRUTH,
+	    .fallback = 0,
+	    .meaning = "Serve applications that are symbolic links to a place "
+		       "outside of apps/." },
 	{ .key = "max_workers",
 	    OF_ACCOUNT(max_workers),
 	    .type = NUMBER,

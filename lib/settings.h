@@ -62,6 +62,7 @@ struct account_settings {
 	int grace;      /* seconds it waits for a web server to come back, 30 */
 	char *mail;     /* an address; NULL: nobody wants to know */
 	char *sendmail; /* path; NULL: where it usually is */
+	int links;      /* 1: apps/ may have links that leave it */
 	int max_workers; /* of all apps together; 0: settings_total_default() */
 };
 

@@ -500,7 +500,7 @@ supervisor_scan(struct supervisor *s, int64_t now)
 	 * was found */
 	for (int i = 0; i < 3; i++) {
 		before = discover_stamp(s->found.groups, s->found.ngroups);
-		if (discover(s->account.apps, &s->found, &why) == -1) {
+		if (account_discover(&s->account, &s->found, &why) == -1) {
 			log_error("%s", why.text);
 			return;
 		}

@@ -9,7 +9,7 @@ import time
 import urllib.parse
 
 from harness import equal, run, test, within
-from mamayo import Mamayo, kill
+from mamayo import APPS, Mamayo, kill
 
 SAYS = """
     import os
@@ -512,6 +512,18 @@ def _():
     os.unlink(m.path("apps", "leaves"))
     app("leaves")
     within(10, lambda: says("/leaves")[0] == "leaves", "it is served")
+
+
+@test("with \"links\" in the account's settings, one that leaves is served")
+def _():
+    mine = Mamayo(links=True)
+    outside = os.path.join(mine.dir, "outside")
+    os.makedirs(outside)
+    shutil.copy(os.path.join(APPS, "hall.py"), outside + "/application.py")
+    os.symlink(outside, mine.path("apps", "blog"))
+    mine.start()
+    mine.served("blog")
+    mine.close()
 
 
 @test("what every user may write is refused, until that is mended")

@@ -707,6 +707,30 @@ START_TEST(test_a_stamp_of_nothing_is_a_stamp)
 }
 END_TEST
 
+START_TEST(test_a_link_that_leaves_is_followed_where_that_is_wanted)
+{
+	begin();
+	ck_assert_int_eq(mkdir("../outside", 0755), 0);
+	scene_write("../outside/wsgi.py", "");
+	ck_assert_int_eq(symlink("../outside", "blog"), 0);
+	ck_assert_int_eq(symlink("..", "loop"), 0);
+	found.follows_links = 1;
+	look();
+	ck_assert_uint_eq(found.napps, 1);
+	ck_assert_ptr_null(named("blog")->refused);
+	look(); /* it is remembered */
+	ck_assert_ptr_null(named("blog")->refused);
+	ck_assert_int_eq(chmod("../outside", 0777), 0);
+	look();
+	ck_assert_ptr_nonnull(strstr(named("blog")->refused, "chmod o-w"));
+	ck_assert_int_eq(chmod("../outside", 0755), 0);
+	found.follows_links = 0;
+	look();
+	ck_assert_ptr_nonnull(strstr(named("blog")->refused, "leaves apps/"));
+	end();
+}
+END_TEST
+
 START_TEST(test_names_that_an_application_may_have_and_may_not)
 {
 	static const char *const good[] = { "blog", "ROOT", "tools/wiki",
@@ -758,4 +782,5 @@ SUITE("discover", test_nothing_is_found_where_nothing_is,
     test_the_stamp_changes_with_every_directory_looked_into,
     test_the_stamp_changes_again_when_a_change_has_become_old,
     test_a_stamp_of_nothing_is_a_stamp,
-    test_names_that_an_application_may_have_and_may_not);
+    test_names_that_an_application_may_have_and_may_not,
+    test_a_link_that_leaves_is_followed_where_that_is_wanted);

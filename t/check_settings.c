@@ -89,6 +89,7 @@ START_TEST(test_the_defaults_are_those_of_the_manual)
 	ck_assert_int_eq(account.app.accel, 1);
 	ck_assert_int_eq(account.linger, 300);
 	ck_assert_int_eq(account.grace, 30);
+	ck_assert_int_eq(account.links, 0);
 	ck_assert_int_eq(account.max_workers, 0);
 	end();
 }
@@ -139,10 +140,11 @@ START_TEST(test_every_key_is_read)
 	ck_assert_int_eq(app.accel, 0);
 	ck_assert_int_eq(
 	    read_account("{\"linger\": 1, \"grace\": 2, \"max_workers\": 3,"
-			 " \"entry\": \"d:e\"}"),
+			 " \"links\": true, \"entry\": \"d:e\"}"),
 	    0);
 	ck_assert_int_eq(account.linger, 1);
 	ck_assert_int_eq(account.grace, 2);
+	ck_assert_int_eq(account.links, 1);
 	ck_assert_int_eq(account.max_workers, 3);
 	ck_assert_str_eq(account.app.entry, "d:e");
 	end();
