@@ -99,8 +99,10 @@ def _():
 def _():
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(PROGRAM, [PROGRAM, "run", "blog", "sh", "-c",
-                            "exec </dev/tty; echo ready; cat"],
+        # (a shell may miss it between its own fork and exec)
+        os.execve(PROGRAM, [PROGRAM, "run", "blog", "python", "-c",
+                            "print('ready', flush=True);"
+                            "open('/dev/tty').read()"],
                   dict(m.environment, TERM="dumb"))
     said = b""
     while b"ready" not in said:

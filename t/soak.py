@@ -363,17 +363,18 @@ class Stand(Oracle):
 
     def counted(self, which=min):
         """With the application stopped: how many descriptors the supervisor
-        has, beside one for each responder and fork server, and the responder
-        that has fewest (some have not been used yet), and how many other
-        processes there are."""
+        has, beside one for each responder that it knows and each fork server,
+        and the responder that has fewest (some have not been used yet), and
+        how many other processes there are."""
         try:
+            links = len(self.m.status()["responders"])
             processes, responders = self.m.processes(), self.responders()
             forkservers = [p for p in processes.values()
                            if b"mamayo_fork" in p.read("cmdline")]
             return {
                 "supervisor's descriptors": len(
                     processes[self.m.lock_holder()].descriptors())
-                - len(responders) - len(forkservers),
+                - links - len(forkservers),
                 "responder's descriptors": which(
                     len(set(processes[pid].descriptors().values())
                         - self.accepted() - {EPOLL}) for pid in responders),
