@@ -3,10 +3,14 @@
 In order, the first that fits wins:
 
     1. "entry" in mamayo.json
-    2. application.py, application.wsgi, passenger_wsgi.py, wsgi.py, *.wsgi:
+    2. the line "web:" of a Procfile, if it names a server that we know
+       (mamayo_procfile)
+    3. application.py, application.wsgi, passenger_wsgi.py, wsgi.py, *.wsgi:
        application
-    3. manage.py: Django
-    4. app.py, main.py: app, application, create_app(), make_app()
+    4. manage.py: Django (mamayo_django)
+    5. app.py, main.py: app, application, create_app(), make_app(), or a single
+       object of a framework, whatever its name
+    6. production.ini, development.ini: PasteDeploy (mamayo_paste)
 
 What does not start is explained in one sentence to the person who wrote it,
 who may never have heard of WSGI. Only an explanation may import much.
@@ -21,9 +25,19 @@ MODULES = ("application.py", "application.wsgi", "passenger_wsgi.py",
 SCRIPTS = ("app.py", "main.py")
 NAMES = ("app", "application")
 FACTORIES = ("create_app", "make_app")
-NOT_YET = (("Procfile", "a Procfile"),
-           ("production.ini", "production.ini (PasteDeploy)"),
-           ("development.ini", "development.ini (PasteDeploy)"))
+INIS = ("production.ini", "development.ini")
+
+# the classes of applications: the first part of their module's name, and theirs
+APPLICATIONS = {
+    "flask": ("Flask",), "bottle": ("Bottle",), "falcon": ("App", "API"),
+    "pyramid": ("Router",),
+    # these to be refused
+    "fastapi": ("FastAPI",), "starlette": ("Starlette",), "quart": ("Quart",),
+    "sanic": ("Sanic",), "litestar": ("Litestar",), "aiohttp": ("Application",),
+}
+
+# Files that say what the application is, beside those that are imported
+consulted = []
 
 # code.co_flags
 CO_COROUTINE = 0x80
@@ -39,7 +53,7 @@ class Failed(Exception):
     def __init__(self, kind, text, detail=""):
         super().__init__(text)
         self.kind = kind
-        self.text = text
+        self.text = visible(text)
         self.detail = detail
         self.files = []  # whose change may help
 
@@ -49,21 +63,21 @@ def find(entry=None):
     try:
         return by_entry(entry) if entry else search()
     except Failed as error:
-        error.files = list(MODULES + SCRIPTS) + involved(error)
+        error.files = list(MODULES + SCRIPTS) + consulted + involved(error)
         raise
     except BaseException as error:
         failed = explain(error)
-        failed.files = involved(error)
+        failed.files = consulted + involved(error)
     raise failed
 
 
 # The rules
 
 
-def by_entry(entry):
-    said = 'mamayo.json says "entry": "%s"' % entry
+def by_entry(entry, said=None):
+    said = said or 'mamayo.json says "entry": "%s"' % entry
     module_name, _, name = entry.partition(":")
-    name = name or "application"
+    name = name.strip() or "application"
     if "/" in module_name or module_name.endswith(".py"):
         raise Failed("entry", '%s, but a module is named like this: "%s:%s"'
                      % (said, module_name.replace(".py", "").replace(
@@ -78,96 +92,143 @@ def by_entry(entry):
             raise
         raise Failed("entry", "%s, but there is no module %s in %s%s" % (
             said, error.name, os.getcwd(), guess(error.name, modules())))
-    path, call = (name[:-2], True) if name.endswith("()") else (name, False)
+    path, call, rest = name.partition("(")
     for part in path.split("."):
         if not hasattr(value, part):
             raise Failed("entry", "%s, but %s has no %s%s" % (
                 said, module_name, part, has(value)))
         value = getattr(value, part)
     if call:
-        value = made_by(value, "%s:%s" % (module_name, path))
+        value = made_by(value, "%s:%s" % (module_name, path),
+                        *values(call + rest, said))
     return check(value, entry), entry, said
 
 
+def values(text, said):
+    """Of "('x', debug=True)", as gunicorn takes them: ("x",) and the names."""
+    if text == "()":
+        return (), {}
+    import ast
+    try:
+        call = ast.parse("f" + text, mode="eval").body
+        if not isinstance(call.func, ast.Name):
+            raise ValueError
+        return (tuple(ast.literal_eval(a) for a in call.args),
+                {k.arg: ast.literal_eval(k.value) for k in call.keywords})
+    except (AttributeError, SyntaxError, ValueError):
+        raise Failed("entry", "%s, but what is in the parentheses can be plain"
+                     " values only" % said)
+
+
 def search():
-    files = sorted(os.listdir("."))
-    missed = []  # (file, what it should have, what it has)
+    files = sorted(f for f in os.listdir(".") if os.path.isfile(f))
+    missed = []  # (file, what is wrong with it, what it has)
+    found = None
+    if "Procfile" in files:
+        found = ours("mamayo_procfile").find(missed)
+    found = found or by_module(files, missed)
+    if not found and "manage.py" in files:
+        found = ours("mamayo_django").find()
+        if not found:
+            missed.append(("manage.py", "manage.py does not define"
+                           " DJANGO_SETTINGS_MODULE", []))
+    found = found or by_script(files, missed) or by_ini(files)
+    if not found:
+        raise nothing(missed)
+    for file, sentence, _ in missed:
+        if file == "Procfile":
+            found = found[:2] + ("%s; %s" % (found[2], sentence),)
+    return found
+
+
+def by_module(files, missed):
     for file in [f for f in MODULES if f in files] + [
             f for f in files if f.endswith(".wsgi") and f not in MODULES]:
         module = by_file(file)
         if hasattr(module, "application"):
             return named(module, file, "application")
-        missed.append((file, "application", callables(module)))
-    if "manage.py" in files:
-        found = django()
-        if found:
-            return found
-        missed.append(("manage.py", "DJANGO_SETTINGS_MODULE", []))
+        miss(missed, file, "application", module)
+    return None
+
+
+def by_script(files, missed):
     for file in SCRIPTS:
+        if file not in files:
+            continue
+        module = by_file(file)
+        for name in NAMES + FACTORIES:
+            if callable(getattr(module, name, None)):
+                return named(module, file, name)
+        objects = applications(module)
+        if len(objects) == 1:
+            name, = objects
+            return named(module, file, name, ", %s" % objects[name])
+        if not objects and bottle_routes(module):
+            return sys.modules["bottle"].default_app(), \
+                "bottle:default_app()", file + " adds to Bottle's default" \
+                " application"
+        miss(missed, file, "app, application, create_app() or make_app()",
+             module, list(objects))
+    return None
+
+
+def by_ini(files):
+    for file in INIS:
         if file in files:
-            module = by_file(file)
-            for name in NAMES + FACTORIES:
-                if callable(getattr(module, name, None)):
-                    return named(module, file, name)
-            missed.append((file, "app, application, create_app() or"
-                           " make_app()", callables(module)))
-    raise nothing(files, missed)
+            return ours("mamayo_paste").load(
+                file, file + " is there, for PasteDeploy")
+    return None
 
 
-def named(module, file, name):
+def miss(missed, file, wanted, module, found=None):
+    found = found or callables(module)
+    missed.append((file, "%s does not define %s%s" % (
+        file, wanted, " but " + ", ".join(found[:5]) if found else ""), found))
+
+
+def named(module, file, name, more=""):
     call = "()" if name in FACTORIES else ""
     entry = "%s:%s%s" % (file[:-3] if file.endswith(".py") else file, name,
                          call)
     value = getattr(module, name)
     if call:
         value = made_by(value, entry)
-    return check(value, entry), entry, "%s defines %s%s" % (file, name, call)
+    return check(value, entry), entry, "%s defines %s%s%s" % (
+        file, name, call, more)
 
 
-def made_by(factory, entry):
+def made_by(factory, entry, arguments=(), keywords={}):
     try:
-        return factory()
+        return factory(*arguments, **keywords)
     except TypeError as error:
         if error.__traceback__.tb_next is not None:
             raise  # from inside of it
-        raise Failed("callable", "%s cannot be called without arguments: %s"
-                     % (entry, one_line(error)))
+        raise Failed("callable", "%s cannot be called %s arguments: %s"
+                     % (entry, "with these" if arguments or keywords
+                        else "without", one_line(error)))
 
 
-def django():
-    """As manage.py would find it; None if that is not Django's."""
-    import re
-    with open("manage.py", "rb") as file:
-        text = file.read(1 << 20).decode("utf-8", "replace")
-    setting = re.search(r"DJANGO_SETTINGS_MODULE['\"]\s*(?:,|\]\s*=)"
-                        r"\s*['\"]([\w.]+)['\"]", text)
-    if setting is not None:
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", setting.group(1))
-    settings_module = os.environ.get("DJANGO_SETTINGS_MODULE")
-    if not settings_module:
-        return None
-    sys.argv = [os.path.abspath("manage.py")]
-    from django.conf import settings
-    path = settings.WSGI_APPLICATION
-    if path:
-        why = "manage.py names %s, and that WSGI_APPLICATION" % settings_module
-    else:
-        path = settings_module.partition(".")[0] + ".wsgi.application"
-        why = "manage.py names %s" % settings_module
-    module_name, _, name = path.rpartition(".")
+def applications(module):
+    """Names of a framework's objects, one for each, with what they are."""
+    found, seen = {}, []
+    for name, value in vars(module).items():
+        for kind in type(value).__mro__:
+            package = str(kind.__module__).partition(".")[0]
+            if kind.__name__ in APPLICATIONS.get(package, ()) and not any(
+                    value is other for other in seen):
+                seen.append(value)
+                found[name] = "of %s.%s" % (package, kind.__name__)
+    return found
+
+
+def bottle_routes(module):
+    """Has it used @route and the like, without an object of its own?"""
+    bottle = sys.modules.get("bottle")
     try:
-        module = by_name(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name or settings.WSGI_APPLICATION:
-            raise
-        from django.core.wsgi import get_wsgi_application
-        return (get_wsgi_application(),
-                "django.core.wsgi:get_wsgi_application()", why)
-    if not hasattr(module, name):
-        raise Failed("callable", "Django's WSGI_APPLICATION is %s, but %s has"
-                     " no %s%s" % (path, module_name, name, has(module)))
-    entry = "%s:%s" % (module_name, name)
-    return check(getattr(module, name), entry), entry, why
+        return any(route.callback.__module__ == module.__name__
+                   for route in bottle.default_app().routes)
+    except Exception:  # something else of that name, or none
+        return False
 
 
 # Importing
@@ -176,7 +237,7 @@ def django():
 def ours(name):
     """A module of mamayo's that few need."""
     searched = sys.path[:]
-    sys.path[:] = [HERE]
+    sys.path[:] = [HERE] + [p for p in searched if p != os.getcwd()]
     try:
         __import__(name)
     finally:
@@ -277,20 +338,13 @@ def has(module):
 # Why not
 
 
-def nothing(files, missed):
-    for file, what in NOT_YET:
-        if file in files and not missed:
-            return Failed("callable", "the application is described by %s,"
-                          " which mamayo does not read yet: write {\"entry\":"
-                          " \"module:callable\"} into mamayo.json" % what)
+def nothing(missed):
     if not missed:
         return Failed("callable", "nothing in %s looks like an application:"
-                      " mamayo looks for %s, *.wsgi, manage.py, %s" % (
-                          os.getcwd(), ", ".join(MODULES),
-                          " and ".join(SCRIPTS)))
-    parts = ["%s does not define %s%s" % (
-        file, wanted, " but " + ", ".join(has[:5]) if has else "")
-             for file, wanted, has in missed]
+                      " mamayo looks for Procfile, %s, *.wsgi, manage.py, %s,"
+                      " %s" % (os.getcwd(), ", ".join(MODULES),
+                               ", ".join(SCRIPTS), " and ".join(INIS)))
+    parts = [sentence for _, sentence, _ in missed]
     for file, _, has in missed:
         if has:
             parts[-1] += ': if that is meant, add "application = %s%s" to' \
@@ -312,7 +366,7 @@ def explain(error):
             text = "it ended itself (%s)" % text
         text = "%s: %s" % (where(error), text)
     detail = trace(error).encode("utf-8", "replace")[-DETAIL_MOST:]
-    return Failed(kind, visible(text), detail.decode("utf-8", "ignore"))
+    return Failed(kind, text, detail.decode("utf-8", "ignore"))
 
 
 def involved(error):
@@ -418,7 +472,7 @@ DISTRIBUTIONS = dict(word.split(":") for word in """
     dateutil:python-dateutil docx:python-docx dotenv:python-dotenv jwt:PyJWT
     magic:python-magic memcache:python-memcached psycopg2:psycopg2-binary
     rest_framework:djangorestframework serial:pyserial sklearn:scikit-learn
-    yaml:PyYAML""".split())
+    paste:PasteDeploy yaml:PyYAML""".split())
 
 
 def about_module(error):
@@ -433,20 +487,51 @@ def about_module(error):
                 missing, running())
     if top in modules() or top != error.name:
         return "module", missing
-    return "module", "%s; to install it: %s" % (missing, how_to_install(top))
+    return "module", "%s%s; to install it: %s" % (
+        missing, other_environment(), how_to_install(top))
 
 
-def how_to_install(top):
+def how_to_install(top, may_be_listed=True):
     what = DISTRIBUTIONS.get(top, top)
     here = os.getcwd()
-    if os.path.exists("requirements.txt"):
-        what = "-r " + os.path.join(here, "requirements.txt")
+    if may_be_listed and os.path.exists("requirements.txt"):
+        what = "-r " + quoted(os.path.join(here, "requirements.txt"))
     if sys.prefix != sys.base_prefix:
-        return "%s install %s" % (os.path.join(sys.prefix, "bin", "pip"),
-                                  what)
+        return "%s install %s" % (quoted(os.path.join(
+            sys.prefix, "bin", "pip")), what)
     venv = os.path.join(here, "venv")
     return "%s -m venv %s && %s install %s" % (
-        sys.executable, venv, os.path.join(venv, "bin", "pip"), what)
+        quoted(sys.executable), quoted(venv),
+        quoted(os.path.join(venv, "bin", "pip")), what)
+
+
+def quoted(path):
+    from shlex import quote
+    return quote(path)
+
+
+def other_environment():
+    """Why modules are missing that somebody has installed: the virtual
+    environment is of another Python, or is not one of the usual names."""
+    if sys.prefix != sys.base_prefix:
+        mine = "python%d.%d" % sys.version_info[:2]
+        try:
+            there = sorted(name for name in os.listdir(os.path.join(
+                sys.prefix, "lib")) if name.startswith("python"))
+        except OSError:
+            there = []
+        if not there or mine in there:
+            return ""
+        return "; its virtual environment was made with %s, and that is %s" \
+            " now: make it again with \"%s -m venv --clear %s\"" % (
+                there[-1].replace("python", "Python "), running(),
+                quoted(os.path.join(sys.base_prefix, "bin", mine)),
+                quoted(sys.prefix))
+    for name in sorted(os.listdir(".")):
+        if os.path.isfile(os.path.join(name, "pyvenv.cfg")):
+            return "; perhaps it is in the virtual environment %s: write" \
+                " {\"python\": \"%s\"} into mamayo.json" % (name, name)
+    return ""
 
 
 def shadow(error):

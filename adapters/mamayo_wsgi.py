@@ -41,7 +41,7 @@ from struct import Struct, unpack
 from time import monotonic
 
 from mamayo_answer import Answer, FileWrapper, VisitorGone, MSG_NOSIGNAL
-from mamayo_detect import Failed, find, involved, ours
+from mamayo_detect import Failed, consulted, find, involved, ours
 from mamayo_words import change_log, log, log_stream, trace
 #@ from mamayo_testpoint import at, monotonic
 
@@ -281,7 +281,7 @@ class Worker:
                          "python": sys.executable or ""}
         #@ at("worker:imported")
         self.say(type="ready", files=self.new_files(
-            self.new_modules(), made_of), **dict(self.greeting, **told))
+            self.new_modules(), made_of + consulted), **dict(self.greeting, **told))
         #@ at("worker:ready")
 
     def new_modules(self):

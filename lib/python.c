@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,7 +16,12 @@
 /* Not the environment's: that differs between the copies of us. */
 #define PYTHON_PATH "/usr/local/bin:/usr/bin:/bin"
 
-#define MAKE_AGAIN "make it again with \"python3 -m venv --clear %s\""
+#define LINKS_MOST 8 /* from bin/python to a program */
+
+#define MAKE_AGAIN                                                        \
+	"make it again with \"python3 -m venv --clear %s\", and install " \
+	"there "                                                          \
+	"what the application needs"
 
 void
 python_release(struct python *p)
@@ -70,6 +76,102 @@ found(struct python *p, char *path, char *virtual_env, char *why)
 	return 0;
 }
 
+/* What is not there, of the links that begin with this one; NULL if it is no
+ * link, or leads to something. Free it. */
+static char *
+missing_end(const char *path)
+{
+	char *at = xstrdup(path), *next, target[PATH_MAX];
+	const char *slash;
+	struct stat st;
+	ssize_t n;
+	int links;
+
+	for (links = 0; links < LINKS_MOST; links++) {
+		if (lstat(at, &st) == -1)
+			break;
+		n = readlink(at, target, sizeof target - 1);
+		if (n <= 0) {
+			links = LINKS_MOST;
+			break;
+		}
+		target[n] = '\0';
+		slash = strrchr(at, '/');
+		next = *target == '/'
+			   ? xstrdup(target)
+			   : xprintf("%.*s/%s", (int)(slash - at), at, target);
+		free(at);
+		at = next;
+	}
+	if (links > 0 && links < LINKS_MOST)
+		return at;
+	free(at);
+	return NULL;
+}
+
+/* " (Python 3.9.2)", as its pyvenv.cfg says, or "". Free it. */
+static char *
+made_with(const char *directory)
+{
+	char *path = xprintf("%s/pyvenv.cfg", directory), text[4096];
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof text - 1);
+	const char *line = text;
+	size_t length;
+
+	free(path);
+	fd_close(&fd);
+	if (n <= 0)
+		return xstrdup("");
+	text[n] = '\0';
+	while (strncmp(line, "version", 7) != 0) {
+		line += strcspn(line, "\n");
+		if (*line++ == '\0')
+			return xstrdup("");
+	}
+	line += strcspn(line, "=\n");
+	line += strspn(line, "= ");
+	length = strspn(line, "0123456789.");
+	while (length > 0 && line[length - 1] == '.')
+		length--; /* virtualenv has 3.9.2.final.0 */
+	return length == 0 ? xstrdup("")
+			   : xprintf(" (Python %.*s)", (int)length, line);
+}
+
+/* The sentence why the virtual environment is of no use. */
+static void
+explain_environment(
+    const char *directory, const char *path, struct problem *problem)
+{
+	int error = errno;
+	char *windows = xprintf("%s/Scripts", directory);
+	char *missing = missing_end(path), *version = made_with(directory);
+
+	errno = error;
+	if (missing != NULL)
+		problem_set(problem,
+		    "%s: the interpreter of this virtual environment cannot be "
+		    "run, for %s%s, with which it was made, is not there (any "
+		    "more, or on this machine): " MAKE_AGAIN,
+		    path, missing, version, directory);
+	else if (error == ENOENT && is_directory(windows))
+		problem_set(problem,
+		    "%s was made on Windows, and its Python cannot be run "
+		    "here: " MAKE_AGAIN,
+		    directory, directory);
+	else {
+		errno = error;
+		problem_sys(problem,
+		    "%s: the interpreter of this virtual environment cannot be "
+		    "run; perhaps the Python it was made with has gone or it "
+		    "was copied from another machine: " MAKE_AGAIN,
+		    path, directory);
+	}
+	free(windows);
+	free(missing);
+	free(version);
+}
+
 /* Takes directory and why. -1 if its interpreter cannot be run. */
 static int
 use_environment(
@@ -79,11 +181,7 @@ use_environment(
 
 	if (is_program(path))
 		return found(p, path, directory, why);
-	problem_sys(problem,
-	    "%s: the interpreter of this virtual environment cannot be run; "
-	    "perhaps the Python it was made with has gone or it was copied "
-	    "from another machine: " MAKE_AGAIN,
-	    path, directory);
+	explain_environment(directory, path, problem);
 	free(path);
 	free(directory);
 	free(why);

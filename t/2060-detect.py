@@ -103,7 +103,10 @@ def _():
     for at, name in enumerate(names):
         for files in (ordinary(names[at:]), ordinary([name])):
             equal(ready(dict(later, **files), entries[at] + ":application",
-                        name + " defines application"), name)
+                        name + " defines application; in Procfile \"web: x\""
+                        " names no server whose target mamayo knows"
+                        " (gunicorn, hypercorn, uvicorn, uwsgi,"
+                        " waitress-serve)"), name)
 
 
 @test("wsgi.py in the directory comes before manage.py, manage.py before "
@@ -145,7 +148,7 @@ def _():
               "mysite/wsgi.py")
     files = dict(DJANGO, **FAKE_DJANGO)
     files["mysite/production.py"] = files.pop("mysite/settings.py")
-    equal(ready(files, "mysite.wsgi:application", "manage.py names "
+    equal(ready(files, "mysite.wsgi:application", "DJANGO_SETTINGS_MODULE is "
                 "mysite.production, and that WSGI_APPLICATION",
                 env={"DJANGO_SETTINGS_MODULE": "mysite.production"}),
           "mysite/wsgi.py")
@@ -468,15 +471,11 @@ def _():
                        "application = aiohttp.Application()\n"})
 
 
-@test("a Procfile or PasteDeploy file alone: not yet, and what to do instead")
+@test("nothing at all: what was looked for")
 def _():
-    for file, words in (("Procfile", "a Procfile"),
-                        ("production.ini", "production.ini (PasteDeploy)"),
-                        ("development.ini", "development.ini (PasteDeploy)")):
-        failed("callable", [words, "does not read yet", '"entry"'],
-               {file: "web: gunicorn site:app\n"})
     message = failed("callable", ["nothing in "], {"kit2.py": ""})
-    for word in ("application.py", "*.wsgi", "manage.py", "app.py", "main.py"):
+    for word in ("Procfile", "application.py", "*.wsgi", "manage.py", "app.py",
+                 "main.py", "production.ini"):
         assert word in message["text"]
 
 

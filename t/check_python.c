@@ -160,6 +160,7 @@ START_TEST(test_a_broken_virtual_environment_is_refused_not_passed_over)
 	refuses("/.venv/bin/python: the interpreter of this virtual "
 		"environment cannot be run");
 	refuses("python3 -m venv --clear /");
+	refuses("run, for /nonexistent, with which it was made, is not there");
 	ck_assert_int_eq(unlink(".venv/bin/python"), 0);
 	refuses("No such file");
 	scene_write(".venv/bin/python", "");
@@ -167,6 +168,47 @@ START_TEST(test_a_broken_virtual_environment_is_refused_not_passed_over)
 	ck_assert_int_eq(unlink(".venv/bin/python"), 0);
 	ck_assert_int_eq(mkdir(".venv/bin/python", 0755), 0);
 	refuses("Permission denied");
+	end();
+}
+END_TEST
+
+START_TEST(test_a_broken_virtual_environment_says_what_it_was_made_with)
+{
+	static const struct {
+		const char *text, *expected;
+	} made[] = {
+		{ "home = /usr/bin\nversion = 3.9.2\n",
+		    "/usr/bin/python3.0 (Python 3.9.2), with" },
+		{ "version_info = 3.9.2.final.0\n", " (Python 3.9.2), with" },
+		{ "version =\n", "/usr/bin/python3.0, with which" },
+		{ "version", "/usr/bin/python3.0, with which" },
+		{ "", "/usr/bin/python3.0, with which" },
+	};
+
+	begin();
+	make("venv", 1);
+	ck_assert_int_eq(unlink("venv/bin/python"), 0);
+	ck_assert_int_eq(symlink("python3", "venv/bin/python"), 0);
+	ck_assert_int_eq(symlink("/usr/bin/python3.0", "venv/bin/python3"), 0);
+	for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) {
+		scene_write("venv/pyvenv.cfg", made[i].text);
+		refuses(made[i].expected);
+	}
+	ck_assert_int_eq(unlink("venv/bin/python3"), 0);
+	refuses("/venv/bin/python3, with which");
+	ck_assert_int_eq(symlink("python", "venv/bin/python3"), 0);
+	refuses("Too many levels");
+	end();
+}
+END_TEST
+
+START_TEST(test_a_virtual_environment_of_windows_is_refused)
+{
+	begin();
+	ck_assert_int_eq(mkdir("venv", 0755), 0);
+	ck_assert_int_eq(mkdir("venv/Scripts", 0755), 0);
+	scene_write("venv/pyvenv.cfg", "home = C:\\Python39\n");
+	refuses("/venv was made on Windows");
 	end();
 }
 END_TEST
@@ -335,6 +377,8 @@ SUITE("python", test_without_anything_it_is_the_systems,
     test_a_directory_without_the_file_is_no_virtual_environment,
     test_the_interpreter_is_a_link_and_stays_one,
     test_a_broken_virtual_environment_is_refused_not_passed_over,
+    test_a_broken_virtual_environment_says_what_it_was_made_with,
+    test_a_virtual_environment_of_windows_is_refused,
     test_a_setting_counts_more_than_what_lies_there,
     test_a_setting_may_name_an_environment_without_the_file,
     test_a_setting_that_cannot_be_run_is_refused,
