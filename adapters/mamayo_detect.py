@@ -27,13 +27,14 @@ NAMES = ("app", "application")
 FACTORIES = ("create_app", "make_app")
 INIS = ("production.ini", "development.ini")
 
-# the classes of applications: the first part of their module's name, and theirs
+# classes of applications: the first part of their module's name, and theirs
 APPLICATIONS = {
     "flask": ("Flask",), "bottle": ("Bottle",), "falcon": ("App", "API"),
     "pyramid": ("Router",),
     # these to be refused
     "fastapi": ("FastAPI",), "starlette": ("Starlette",), "quart": ("Quart",),
-    "sanic": ("Sanic",), "litestar": ("Litestar",), "aiohttp": ("Application",),
+    "sanic": ("Sanic",), "litestar": ("Litestar",),
+    "aiohttp": ("Application",),
 }
 
 # Files that say what the application is, beside those that are imported
@@ -252,13 +253,13 @@ def by_name(name):
 
 
 def by_file(file):
-    if file.endswith(".py"):
+    if file.endswith(".py") and os.sep not in file:
         return by_name(file[:-3])
     path = os.path.join(os.getcwd(), file)
     with open(path, "rb") as source:
         code = compile(source.read(), path, "exec", dont_inherit=True)
     name = "wsgi_file_" + "".join(
-        c if c.isalnum() else "_" for c in file[:-len(".wsgi")])
+        c if c.isalnum() else "_" for c in os.path.splitext(file)[0])
     module = type(sys)(name)
     module.__file__ = path
     sys.modules[name] = module

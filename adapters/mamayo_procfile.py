@@ -28,18 +28,20 @@ FLAGS = {
         --no-use-colors --proxy-headers --reload --server-header
         --use-colors""",
     "hypercorn": "--debug --reload",
-    "waitress-serve": """--asyncore-use-poll --call --clear-untrusted-proxy-headers
-        --expose-tracebacks --ipv4 --ipv6 --log-untrusted-proxy-headers
+    "waitress-serve": """--asyncore-use-poll --call
+        --clear-untrusted-proxy-headers --expose-tracebacks --ipv4 --ipv6
+        --log-untrusted-proxy-headers
         --no-asyncore-use-poll --no-clear-untrusted-proxy-headers
         --no-expose-tracebacks --no-ipv4 --no-ipv6
         --no-log-untrusted-proxy-headers""",
     "uwsgi": """--auto-procname --die-on-term --disable-logging --emperor
         --enable-threads --harakiri-verbose --http-keepalive --lazy-apps
         --log-master --manage-script-name --master -M --memory-report
-        --need-app --no-orphans --plugins-list --reuse-port --single-interpreter
-        --strict --thunder-lock --vacuum""",
+        --need-app --no-orphans --plugins-list --reuse-port
+        --single-interpreter --strict --thunder-lock --vacuum""",
 }
 PATHS = ("--chdir", "--pythonpath", "--app-dir", "--python-path", "--pp")
+OBEYED = ("--call", "--factory", "--env", "-e", "-c", "--config")
 RUNNERS = ("-m", "exec", "run", "run-program", "ddtrace-run",
            "opentelemetry-instrument", "env", "time", "nohup")
 SEPARATORS = ("&&", "||", ";", "|", "&")
@@ -181,7 +183,7 @@ def arguments(server, words):
 def ignored(options):
     names = []
     for name, _ in options:
-        if name not in names and name not in PATHS + ("--call", "--factory"):
+        if name not in names + list(PATHS + OBEYED):
             names.append(name)
     return "" if not names else "; its %s %s ignored" % (
         ", ".join(names), "is" if len(names) == 1 else "are")
@@ -209,7 +211,11 @@ def of_uwsgi(options, others, said):
                                           ".json"))), None)
     asked = {name.lstrip("-"): value for name, value in options.items()}
     if ini and ini.endswith(".ini"):
-        asked = dict(read_ini(ini), **asked)
+        lines = read_ini(ini)
+        asked = dict(dict(lines), **asked)
+        for key, value in lines:
+            if key == "env" and "=" in value:
+                os.environ.setdefault(*value.split("=", 1))
     elif ini:
         raise Failed("callable", "Procfile starts uwsgi with %s, which mamayo"
                      " does not read: write {\"entry\": \"module:callable\"}"
@@ -219,7 +225,7 @@ def of_uwsgi(options, others, said):
             sys.path.insert(0, os.path.abspath(asked[name]))
     paste = asked.get("paste") or asked.get("ini-paste")
     if paste:
-        paste = re.sub(r"^config:", "", paste).replace("%p", ini or "")
+        paste = re.sub(r"^config:", "", paste)
         return ours("mamayo_paste").load(paste, said % paste)
     name = asked.get("callable") or "application"
     file = asked.get("wsgi-file") or asked.get("file")
@@ -244,6 +250,7 @@ def of_file(file, name, said, why):
     if not os.path.isfile(file):
         raise Failed("entry", "%s, but there is no such file in %s" % (
             said, os.getcwd()))
+    file = os.path.relpath(file)
     module = by_file(file)
     if not hasattr(module, name):
         raise Failed("entry", "%s, but %s has no %s%s" % (
@@ -253,16 +260,32 @@ def of_file(file, name, said, why):
 
 
 def read_ini(name):
-    """The section [uwsgi], where keys may come twice."""
-    import configparser
+    """[(key, value)] of the section [uwsgi], where keys may come twice."""
     if not os.path.isfile(name):
         raise Failed("entry", "Procfile names %s for uwsgi, but there is no"
                      " such file in %s" % (name, os.getcwd()))
     consulted.append(name)
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
-    try:
-        parser.read(name, encoding="utf-8")
-        return dict(parser.items("uwsgi"))
-    except (configparser.Error, UnicodeDecodeError) as error:
-        raise Failed("entry", "Procfile names %s for uwsgi, but it cannot be"
-                     " read: %s" % (name, " ".join(str(error).split())))
+    found, section = [], None
+    with open(name, "rb") as file:
+        text = file.read(PROCFILE_MOST).decode("utf-8-sig", "replace")
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = line
+        elif section == "[uwsgi]" and line and line[0] not in "#;":
+            key, _, value = line.partition("=")
+            found.append((key.strip(), expanded(value.strip(), name)))
+    if not found:
+        raise Failed("entry", "Procfile names %s for uwsgi, but it has no"
+                     " section [uwsgi]" % name)
+    return found
+
+
+def expanded(value, ini):
+    """With uWSGI's variables: %d is the file's directory, $(NAME) of the
+    environment."""
+    path = os.path.abspath(ini)
+    value = value.replace("%d", os.path.dirname(path) + os.sep).replace(
+        "%p", path)
+    return re.sub(r"\$\((\w+)\)", lambda m: os.environ.get(
+        m.group(1), m.group()), value)

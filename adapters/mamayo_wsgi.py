@@ -281,7 +281,8 @@ class Worker:
                          "python": sys.executable or ""}
         #@ at("worker:imported")
         self.say(type="ready", files=self.new_files(
-            self.new_modules(), made_of + consulted), **dict(self.greeting, **told))
+            self.new_modules(), made_of + consulted),
+                 **dict(self.greeting, **told))
         #@ at("worker:ready")
 
     def new_modules(self):

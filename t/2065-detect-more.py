@@ -64,6 +64,14 @@ def web(line, **more):
     return dict(SITE, Procfile="web: %s\n" % line, **more)
 
 
+ENVS = """
+from kit import *
+def app(environ, start_response):
+    return reply(start_response, ["%s %s %s %s" % tuple(
+        os.environ[n] for n in ("ONE", "TWO", "THREE", "FOUR"))])
+"""
+
+
 @test("Procfile: the target of every server, whatever its options")
 def _():
     for line, entry, name, more in (
@@ -118,6 +126,7 @@ def _():
             ("uwsgi --module=pkg.web --callable=app", "pkg.web:app", "pkg"),
             ("uwsgi --wsgi-file app.py --callable app --master",
              "app:app", "app.py"),
+            ("uwsgi --file pkg/web.py --callable=app", "pkg/web:app", "pkg"),
             ("uwsgi --mount /=pkg.web:app", "pkg.web:app", "pkg")):
         equal(ready(web(line), entry, said), name)
     for text, entry, name in (
@@ -125,9 +134,22 @@ def _():
             ("wsgi-file = app.py\ncallable = app", "app:app", "app.py"),
             ("pythonpath = src\nmodule = inner\ncallable = app", "inner:app",
              "inner")):
-        for line in ("uwsgi my.ini", "uwsgi --ini my.ini", "uwsgi --ini=my.ini"):
+        for line in ("uwsgi my.ini", "uwsgi --ini my.ini",
+                     "uwsgi --ini=my.ini"):
             equal(ready(web(line, **{"my.ini": ini % text}), entry,
                         said + " (in my.ini)"), name)
+    message = outcome(web("uwsgi --env FOUR=4 my.ini", **{
+        "envs.py": ENVS, "my.ini": """\ufeff# uWSGI
+[uwsgi]
+env = ONE=1
+; and
+env=TWO=%d$(LANG)
+env = THREE=a=b
+wsgi-file = %denvs.py
+callable = app
+"""}))
+    equal(message["who"].replace(os.path.realpath(message["directory"]), "."),
+          "1 ./C.UTF-8 a=b 4")
     for line, words, more in (
             ("uwsgi --http :80", "neither it nor an .ini file names a module",
              {}),
@@ -137,8 +159,8 @@ def _():
         failed("callable", [words], web(line, **more))
     for line, words, more in (
             ("uwsgi my.ini", "there is no such file", {}),
-            ("uwsgi my.ini", "my.ini for uwsgi, but it cannot be read",
-             {"my.ini": "x"}),
+            ("uwsgi my.ini", "my.ini for uwsgi, but it has no section [uwsgi]",
+             {"my.ini": "x\n[other]\ny = z\n"}),
             ("uwsgi --wsgi-file nix.py", "there is no such file", {}),
             ("uwsgi --file app.py", "app.py has no application; it has app",
              {})):
@@ -148,26 +170,22 @@ def _():
 @test("Procfile: what it sets is set, unless mamayo.json has said otherwise")
 def _():
     files = web("ONE=1 env TWO=2 gunicorn -e THREE=3 --env FOUR=4 envs:app",
-                **{"envs.py": """
-from kit import *
-def app(environ, start_response):
-    return reply(start_response, ["%s %s %s %s" % tuple(
-        os.environ[n] for n in ("ONE", "TWO", "THREE", "FOUR"))])
-"""})
-    said = "Procfile names it for gunicorn; its -e, --env are ignored"
+                **{"envs.py": ENVS})
     message = outcome(files)
-    equal((message["who"], message["entry"]), ("1 2 3 4", "envs:app"))
-    equal(outcome(files, env={"TWO": "x"})["who"], "1 x 3 4", said)
+    equal((message["who"], message["entry"], message["why"]),
+          ("1 2 3 4", "envs:app", "Procfile names it for gunicorn"))
+    equal(outcome(files, env={"TWO": "x"})["who"], "1 x 3 4")
 
 
-@test("Procfile: gunicorn.conf.py may name it, and PasteDeploy's file is taken")
+@test("Procfile: gunicorn.conf.py may name it, and PasteDeploy's file is"
+      " taken")
 def _():
     equal(ready(web("gunicorn", **{
         "gunicorn.conf.py": "bind = 'x'\nwsgi_app = 'pkg.web:app'\n"}),
         "pkg.web:app", "Procfile names it for gunicorn"), "pkg")
     equal(ready(web("gunicorn -c cfg/g.py", **{
         "cfg/g.py": "wsgi_app = \"pkg.web:app\"\n"}), "pkg.web:app",
-        "Procfile names it for gunicorn; its -c is ignored"), "pkg")
+        "Procfile names it for gunicorn"), "pkg")
     failed("callable", ["Procfile starts gunicorn", "names no module"],
            web("gunicorn -w 4"))
     failed("entry", ["Procfile names nix.ini for gunicorn, but there is no "
