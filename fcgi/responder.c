@@ -67,7 +67,8 @@ struct responder {
 	struct account *account;
 	const struct responder_spec *spec;
 	const char *program, *base;
-	pid_t parent; /* the web server, or who else may come back */
+	const char *sendfile; /* what the web server sends for us; or NULL */
+	pid_t parent;         /* the web server, or who else may come back */
 	uint64_t parent_start;
 	struct conn_rules conn_rules;
 	struct exchange_rules rules;
@@ -886,6 +887,7 @@ responder_serves_file(struct responder *r, struct exchange *ex,
     const struct route *route, int64_t now)
 {
 	struct conn *c = ex->conn;
+	const char *how = params_get(&c->params, "MAMAYO_SENDFILE");
 	struct static_file f;
 	enum static_found found;
 
@@ -899,7 +901,9 @@ responder_serves_file(struct responder *r, struct exchange *ex,
 		return 0;
 	case STATIC_FILE:
 		exchange_free(ex);
-		static_send(c, &f, now);
+		if (!static_hand_over(c, &f, r->account->apps,
+			how != NULL ? how : r->sendfile, now))
+			static_send(c, &f, now);
 		return 1;
 	case STATIC_MOVED:
 		exchange_free(ex);
@@ -1970,6 +1974,7 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	r->account = spec->account;
 	r->program = spec->program;
 	r->base = base;
+	r->sendfile = getenv("MAMAYO_SENDFILE");
 	r->parent = spec->is_own ? getpid() : getppid();
 	r->parent_start = proc_started(r->parent);
 	r->link = (struct watch){

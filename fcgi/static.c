@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fastcgi.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +17,11 @@
 #include "lib/fd.h"
 #include "lib/mediatype.h"
 #include "lib/selection.h"
+#include "lib/utf8.h"
 
 #define STATIC_PIECE 65528 /* bytes of content in one record */
-#define STATIC_HEAD  8192  /* bytes of header fields; a path may be long */
+#define STATIC_FIELD 8192  /* bytes of the value of one header field */
+#define STATIC_HEAD  (STATIC_FIELD + 1024) /* bytes of all of them */
 
 /* ------------------------------------------------------------- finding -- */
 
@@ -112,7 +115,9 @@ open_file(struct static_file *f, int place, const char *path)
 	if (!S_ISREG(f->stat.st_mode) && !S_ISDIR(f->stat.st_mode))
 		return refused(f, "it is no regular file");
 	f->type = mediatype_of(path);
-	return STATIC_FILE;
+	free(f->path);
+	f->path = strdup(path);
+	return f->path != NULL ? STATIC_FILE : STATIC_SHORT_OF;
 }
 
 /* A directory's own file. */
@@ -153,19 +158,34 @@ put_encoded(char *out, const char *text)
 	return out;
 }
 
-/* The address of a directory, with its slash. */
+/* May it stand in a header as it is? */
+static int
+is_plain_text(const char *text)
+{
+	while ((unsigned char)*text > ' ' && *text != 0x7f)
+		text++;
+	return *text == '\0';
+}
+
+/* The address of a directory, with its slash; one that is too long is for the
+ * application. */
 static enum static_found
 moved(struct static_file *f, const struct url *url, const char *query)
 {
-	size_t room = strlen(query) + 3;
+	size_t n = 3 * (url->base_length + url->path_length);
 	char *end;
 
-	f->location = malloc(3 * (url->base_length + url->path_length) + room);
+	if (!is_plain_text(query))
+		query = "";
+	if (n + strlen(query) + 3 > STATIC_FIELD)
+		return STATIC_NONE;
+	f->location = malloc(n + strlen(query) + 3);
 	if (f->location == NULL)
 		return STATIC_SHORT_OF;
 	end = put_encoded(f->location, url->base);
 	end = put_encoded(end, url->path);
-	snprintf(end, room, "/%s%s", *query != '\0' ? "?" : "", query);
+	snprintf(
+	    end, strlen(query) + 3, "/%s%s", *query != '\0' ? "?" : "", query);
 	return STATIC_MOVED;
 }
 
@@ -182,6 +202,24 @@ find_in(struct static_file *f, int place, const char *path,
 	    (url->path_length == 0 || url->path[url->path_length - 1] != '/'))
 		return moved(f, url, query);
 	return found;
+}
+
+/* Says where it is, from apps/ on. */
+static enum static_found
+placed(struct static_file *f, const char *name, const char *directory)
+{
+	size_t own = strlen(name) + strlen(directory) + 2;
+	char *path = malloc(own + strlen(f->path) + 1);
+
+	if (path == NULL)
+		return STATIC_SHORT_OF;
+	snprintf(path, own + 1, "%s/%s/", name, directory);
+	memcpy(path + own, f->path, strlen(f->path) + 1);
+	free(f->path);
+	f->path = path;
+	f->own = own;
+	f->is_public = strcmp(directory, "public") == 0;
+	return STATIC_FILE;
 }
 
 enum static_found
@@ -210,9 +248,14 @@ static_find(struct static_file *f, const char *apps, const struct route *route,
 			continue;
 		found = find_in(f, place, path, url, query);
 		fd_close(&place);
+		if (found == STATIC_FILE)
+			found = placed(f, route->name, pair[1]);
 	}
-	if (found != STATIC_FILE)
+	if (found != STATIC_FILE) {
 		fd_close(&f->fd);
+		free(f->path);
+		f->path = NULL;
+	}
 	return found;
 }
 
@@ -221,7 +264,8 @@ static_release(struct static_file *f)
 {
 	fd_close(&f->fd);
 	free(f->location);
-	f->location = NULL;
+	free(f->path);
+	f->location = f->path = NULL;
 }
 
 /* ------------------------------------------------------------- sending -- */
@@ -453,6 +497,125 @@ static_send(struct conn *c, struct static_file *f, int64_t now)
 	say(s, "%s", "");
 	static_release(f);
 	static_pump(c, now);
+}
+
+/* ------------------------------------------------------- handing over -- */
+
+/* Is the file at that path without any link? Only Linux tells. */
+static int
+is_plainly_at(int fd, const char *apps, const char *path)
+{
+	char name[40], real[PATH_MAX], found[BENEATH_PATH];
+	size_t n;
+	ssize_t got;
+
+	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+	got = readlink(name, found, sizeof found - 1);
+	if (got == -1 || realpath(apps, real) == NULL)
+		return 0;
+	found[got] = '\0';
+	n = strlen(real);
+	return strncmp(found, real, n) == 0 && found[n] == '/' &&
+	       strcmp(found + n + 1, path) == 0;
+}
+
+static int
+is_utf8(const char *text)
+{
+	size_t n;
+
+	for (; *text != '\0'; text += n)
+		if ((n = utf8_shown(text, strlen(text))) == 0)
+			return 0;
+	return 1;
+}
+
+/* The address of a file of public/ that the web server has, too. NULL if it is
+ * not the same there. */
+static char *
+local_address(
+    const struct conn *c, const struct static_file *f, const char *prefix)
+{
+	const char *root = params_get(&c->params, "DOCUMENT_ROOT");
+	size_t name = f->own - sizeof "/public", n = strlen(prefix);
+	char *text, path[PATH_MAX];
+	struct stat st;
+
+	if (root == NULL || !f->is_public)
+		return NULL;
+	text = malloc(n + name + 1 + strlen(f->path + f->own) + 1);
+	if (text == NULL)
+		return NULL;
+	memcpy(text, prefix, n);
+	for (size_t i = 0; i < name; i++)
+		text[n + i] = f->path[i] == '/' ? ':' : f->path[i];
+	text[n + name] = '/';
+	memcpy(text + n + name + 1, f->path + f->own,
+	    strlen(f->path + f->own) + 1);
+	if ((size_t)snprintf(path, sizeof path, "%s%s", root, text) <
+		sizeof path &&
+	    stat(path, &st) == 0 && st.st_dev == f->stat.st_dev &&
+	    st.st_ino == f->stat.st_ino)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* What the header says, and which it is. NULL if there is none. */
+static char *
+hand_over_path(const struct conn *c, const struct static_file *f,
+    const char *apps, const char *how, const char **header)
+{
+	const char *prefix = strchr(how, ':');
+	size_t room;
+	char *path;
+
+	prefix = prefix == NULL ? "" : prefix + 1;
+	if (strcmp(how, "x-sendfile") == 0) {
+		*header = "X-Sendfile";
+		prefix = apps;
+	} else if (strncmp(how, "x-accel:/", 9) == 0)
+		*header = "X-Accel-Redirect";
+	else if (strncmp(how, "local:/", 7) == 0) {
+		*header = "Location";
+		return local_address(c, f, prefix);
+	} else
+		return NULL;
+	if (!is_plainly_at(f->fd, apps, f->path))
+		return NULL;
+	room = strlen(prefix) + 1 + strlen(f->path) + 1;
+	if ((path = malloc(room)) != NULL)
+		snprintf(path, room, "%s%s%s", prefix,
+		    prefix[strlen(prefix) - 1] == '/' ? "" : "/", f->path);
+	return path;
+}
+
+int
+static_hand_over(struct conn *c, struct static_file *f, const char *apps,
+    const char *how, int64_t now)
+{
+	const char *header = NULL;
+	struct sending *s;
+	char *path, *encoded;
+
+	if (how == NULL || !is_utf8(f->path) ||
+	    3 * (strlen(apps) + strlen(f->path) + strlen(how)) > STATIC_FIELD ||
+	    (path = hand_over_path(c, f, apps, how, &header)) == NULL)
+		return 0;
+	encoded = malloc(3 * strlen(path) + 1);
+	s = encoded != NULL ? sending_new(c, -1) : NULL;
+	if (s != NULL) {
+		*put_encoded(encoded, path) = '\0';
+		say_status(s, 200);
+		say(s, "Content-Type: %s", f->type);
+		say(s, "%s: %s", header, encoded);
+		say(s, "%s", "");
+		static_release(f);
+		static_pump(c, now);
+	}
+	free(encoded);
+	free(path);
+	return s != NULL;
 }
 
 void

@@ -21,6 +21,17 @@
  * (a link that leads out, a device, a file that cannot be read) is not found.
  * A directory is its index.html.
  *
+ * Where the web server has been told to (MAMAYO_SENDFILE), it sends the file:
+ *
+ *     x-sendfile        the header X-Sendfile, with the path
+ *     x-accel:/prefix/  X-Accel-Redirect: /prefix/ and the path below apps/
+ *     local:/prefix/    Location: /prefix/NAME/ and the path below public/,
+ *                       for public/ only, if that is the same file below
+ *                       DOCUMENT_ROOT; a "/" in NAME is written ":"
+ *
+ * Paths are encoded as in an address. It is told only of files to which no link
+ * leads, so that it need follow none.
+ *
  * A file that is open is sent as it is then, also when its name has gone to
  * another one. It is read in pieces, STATIC_TURN bytes in a turn of the loop,
  * and one that becomes shorter meanwhile is cut.
@@ -41,6 +52,9 @@ struct static_file {
 	struct stat stat;
 	const char *type; /* for ever */
 	char *location;   /* owned; or NULL */
+	char *path;       /* below apps: "blog/public/x.css"; owned */
+	size_t own;       /* where in that the part below the place begins */
+	int is_public;    /* the place is public/ */
 	char why[256];
 };
 
@@ -48,6 +62,11 @@ struct static_file {
 enum static_found static_find(struct static_file *, const char *apps,
     const struct route *, const struct url *, const struct params *);
 void static_release(struct static_file *);
+
+/* Lets the web server send it, releasing it: 1 if so, and then it may have
+ * called gone(); 0 if how (MAMAYO_SENDFILE; or NULL) does not say so. */
+int static_hand_over(struct conn *, struct static_file *, const char *apps,
+    const char *how, int64_t now);
 
 /*
  * Answers with it, releasing it. The conn's `sender` is set until the answer

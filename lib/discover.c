@@ -189,12 +189,14 @@ is_app_file(const char *name)
 	return n > 5 && strcmp(name + n - 5, ".wsgi") == 0;
 }
 
-/* Names that are never looked into, nor spoken of. */
+/* Names that are never looked into, nor spoken of. A group has no public/: a
+ * web server may take that for an application's, and send what is in it. */
 static int
-is_passed_over(const char *name)
+is_passed_over(const char *name, int is_top)
 {
 	return *name == '.' || *name == '_' ||
-	       strcmp(name, "node_modules") == 0;
+	       strcmp(name, "node_modules") == 0 ||
+	       (!is_top && strcmp(name, "public") == 0);
 }
 
 /* Is this text that may stand in a URL and in a log: UTF-8, no controls? */
@@ -296,7 +298,7 @@ take_entry(struct search *s, int fd, const char *name, const char *entry,
 
 	if (strcmp(entry, "pyvenv.cfg") == 0)
 		c->is_environment = 1;
-	if (is_passed_over(entry))
+	if (is_passed_over(entry, *name == '\0'))
 		;
 	else if (!is_text(entry))
 		remark(s, full,

@@ -16,8 +16,8 @@
  * development.ini. Only a directory that holds nothing but directories is a
  * group and is looked into, at most DISCOVER_DEPTH levels below apps/. Names
  * that start with "." or "_", directories with a pyvenv.cfg, node_modules and
- * __pycache__ are never looked into. "@host" directories directly below apps/
- * are always groups. Apps do not nest.
+ * __pycache__ are never looked into, nor is public, but directly below apps/.
+ * "@host" directories directly below apps/ are always groups. Apps do not nest.
  *
  * An app that was known stays an app while its directory exists (so a deploy
  * that lacks a file for a second changes nothing): pass the earlier result.

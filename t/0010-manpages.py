@@ -77,7 +77,7 @@ def _():
             os.path.join(SRCDIR, "fcgi", "*.c")) + glob.glob(
             os.path.join(SRCDIR, "adapters", "*.py")):
         text = read(os.path.relpath(path, SRCDIR))
-        known = ("no-app|starting|cannot-start|queue-full|missing|resources|"
+        known = ("no-app|no-file|starting|cannot-start|queue-full|missing|resources|"
                  "died|protocol|timeout|bad-request|headers|refused|exception|"
                  "stopped")
         codes |= set(re.findall(r"[\"'](%s)[\"']" % known, text))

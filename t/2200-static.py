@@ -469,6 +469,79 @@ def _():
     by_us("/moving/x.txt", b"two")
 
 
+def handed(uri, how, **more):
+    """The header fields by which a web server is told to send it."""
+    got = m.get(uri, MAMAYO_SENDFILE=how, **more)
+    equal((got.status, got.header("X-By")), (200, None), uri)
+    told = {name: got.header(name) for name in
+            ("X-Sendfile", "X-Accel-Redirect", "Location")
+            if got.header(name) is not None}
+    equal(got.body == b"" and got.header("Content-Length") is None,
+          bool(told), got)
+    equal(got.header("ETag") is None, bool(told), got)
+    return told
+
+
+@test("MAMAYO_SENDFILE: the web server is told where the file is")
+def _():
+    put("a/two words%.txt", "words")
+    for method in ("GET", "HEAD"):
+        equal(handed("/blog/a/style.css", "x-sendfile", method=method),
+              {"X-Sendfile": m.path("apps/blog/public/a/style.css")})
+        equal(handed("/blog/a/style.css", "x-accel:/.m/", method=method),
+              {"X-Accel-Redirect": "/.m/blog/public/a/style.css"})
+    equal(handed("/blog/docs/", "x-accel:/.m"),
+          {"X-Accel-Redirect": "/.m/blog/public/docs/index.html"})
+    equal(handed("/blog/a/two%20words%25.txt", "x-accel:/m/"),
+          {"X-Accel-Redirect": "/m/blog/public/a/two%20words%25.txt"})
+    equal(handed("/site/static/x.css", "x-accel:/m/"),
+          {"X-Accel-Redirect": "/m/site/collected/x.css"})
+    got = m.get("/blog/a/style.css", MAMAYO_SENDFILE="x-sendfile")
+    equal(got.header("Content-Type"), "text/css; charset=utf-8")
+    by_app("/blog/nothing", MAMAYO_SENDFILE="x-sendfile")
+    by_app("/blog/.secret", MAMAYO_SENDFILE="x-sendfile")
+    equal(m.get("/blog/out.py", MAMAYO_SENDFILE="x-sendfile").status, 404)
+
+
+@test("MAMAYO_SENDFILE: not of what a link leads to, nor of odd names, nor by "
+      "odd words")
+def _():
+    equal(handed("/blog/b/style.css", "x-sendfile"), {})
+    equal(handed("/inside/hostname", "x-accel:/m/"), {})
+    put("caf\udce9.txt".encode("utf-8", "surrogateescape").decode(
+        "utf-8", "surrogateescape"), "latin")
+    equal(handed("/blog/caf%E9.txt", "x-sendfile"), {})
+    put("line\nfeed.txt", "odd")
+    equal(handed("/blog/line%0Afeed.txt", "x-sendfile"), {})
+    for how in ("", "x", "X-SENDFILE", "x-accel", "x-accel:", "x-accel:m/",
+                "local:", "local:m", "local", "x-sendfile:/x"):
+        equal(handed("/blog/a/style.css", how), {}, how)
+
+
+@test("MAMAYO_SENDFILE=local: only where the same file lies below the root")
+def _():
+    root = os.path.join(m.dir, "docroot")
+    os.makedirs(os.path.join(root, "static"))
+    m.app("tools/wiki", APP)
+    put("x.css", "x", where="tools/wiki/public")
+    within(5, lambda: m.get("/tools/wiki/").header("X-By"))
+    how = {"how": "local:/static/", "DOCUMENT_ROOT": root}
+    equal(handed("/blog/a/style.css", **how), {})
+    os.symlink(m.path("apps/blog/public"), os.path.join(root, "static/blog"))
+    os.symlink(m.path("apps/tools/wiki/public"),
+               os.path.join(root, "static/tools:wiki"))
+    os.symlink(m.path("apps/blog/public"), os.path.join(root, "static/site"))
+    equal(handed("/blog/a/style.css", **how),
+          {"Location": "/static/blog/a/style.css"})
+    equal(handed("/tools/wiki/x.css", **how),
+          {"Location": "/static/tools:wiki/x.css"})
+    equal(handed("/site/static/x.css", **how), {})
+    equal(handed("/site/x.css", **how), {})
+    equal(handed("/blog/a/style.css", "local:/static/"), {})
+    equal(m.get("/blog/out.py", MAMAYO_SENDFILE="local:/static/",
+                DOCUMENT_ROOT=root).status, 404)
+
+
 @test("an application at / and one for a host have theirs, the longer mount "
       "first")
 def _():

@@ -212,6 +212,8 @@ START_TEST(test_some_names_are_never_looked_into)
 	make("tools/.hidden/app.py");
 	make("tools/_x/app.py");
 	make("tools/node_modules/app.py");
+	make("tools/public/app.py");
+	make("@example.com/public/app.py");
 	make("tools/wiki/app.py");
 	expect("tools/wiki ");
 	ck_assert_uint_eq(found.nremarks, 0);

@@ -188,6 +188,7 @@ class Lighttpd(Server):
         replaced = {
             "/srv/mamayo/mamayo.fcgi": self.program(),
             '"/srv/mamayo"': '"%s"' % self.m.root,
+            '"/srv/mamayo/apps"': '"%s/apps"' % self.m.root,
             "/run/lighttpd/mamayo.sock": self.path("mamayo.sock"),
         }
         replaced['"min-procs" => 2'] = '"min-procs" => %d' % (
@@ -326,13 +327,14 @@ class Nginx(Server):
     def argv(self):
         replaced = {
             "/srv/alice/mamayo.sock": self.m.socket,
+            "/home/alice/mamayo": self.m.root,
             "listen 80;": "listen 127.0.0.1:%d;" % self.port,
         }
         if not self.keep:
             replaced["keepalive 16;"] = ""
             replaced["fastcgi_keep_conn on;"] = ""
         self.write("mamayo.conf", example("nginx.conf", replaced))
-        for name in ("fastcgi_params",):
+        for name in ("fastcgi_params", "mime.types"):
             shutil.copyfile("/etc/nginx/" + name, self.path(name))
         main = self.write("nginx.conf", """\
 daemon off;
@@ -342,6 +344,8 @@ worker_processes 1;
 events { worker_connections 1000; }
 http {
 	access_log off;
+	include %(dir)s/mime.types;
+	default_type application/octet-stream;
 	client_body_temp_path %(dir)s/temp1;
 	fastcgi_temp_path %(dir)s/temp2;
 	proxy_temp_path %(dir)s/temp3;
