@@ -85,12 +85,13 @@ enum fact {
 	FACT_SCRIPT,
 	FACT_PATH,
 	FACT_SOFTWARE,
+	FACT_SENDFILE,
 	FACT_HTTPS,
 	FACT_SCHEME,
 	FACTS /* no fact */
 };
 
-#define FACTS_TOLD 4 /* the first of them go with an answer */
+#define FACTS_TOLD 5 /* the first of them go with an answer */
 
 struct name {
 	char *text; /* NULL: this place is free */

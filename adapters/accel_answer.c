@@ -34,6 +34,7 @@ answer_facts(const struct answer *a)
 		[FACT_SCRIPT] = "SCRIPT_NAME",
 		[FACT_PATH] = "PATH_INFO",
 		[FACT_SOFTWARE] = "SERVER_SOFTWARE",
+		[FACT_SENDFILE] = "MAMAYO_SENDFILE",
 	};
 	PyObject *facts = PyDict_New();
 

@@ -9,6 +9,7 @@ static const char *const fact_names[FACTS] = {
 	[FACT_SCRIPT] = "SCRIPT_NAME",
 	[FACT_PATH] = "PATH_INFO",
 	[FACT_SOFTWARE] = "SERVER_SOFTWARE",
+	[FACT_SENDFILE] = "MAMAYO_SENDFILE",
 	[FACT_HTTPS] = "HTTPS",
 	[FACT_SCHEME] = "REQUEST_SCHEME",
 };

@@ -20,6 +20,7 @@ from _thread import RLock
 from select import poll, POLLERR, POLLHUP, POLLOUT
 from struct import Struct
 
+from mamayo_sendfile import head_for
 from mamayo_words import log, log_once, page, printable
 
 # Where a module does not name them (PyPy), we know Linux's numbers.
@@ -59,6 +60,7 @@ SPECIAL = frozenset((
 
 statuses = {}  # that have been checked: the number
 names = {}     # that have been checked: "", or in lower case if special
+application = ["", ""]  # its directory, without links, and its name
 # A thread that still writes must not change the board after the request's end
 # (a handler of signals may write too, so that who holds this may take it).
 ending = RLock()
@@ -174,7 +176,7 @@ class Answer:
     """What start_response() and write() work on, and who sends it."""
 
     __slots__ = ("pid", "board", "socket", "id", "method", "url", "taken",
-                 "direct", "kept", "nginx", "called", "status", "head",
+                 "direct", "kept", "nginx", "sendfile", "called", "status", "head",
                  "left", "begun", "ended", "whole", "counted", "broken",
                  "closed", "sent")
 
@@ -190,6 +192,8 @@ class Answer:
         self.direct = direct  # the socket is the web server's connection
         self.kept = kept      # which it wants to use again
         self.nginx = environ.get("SERVER_SOFTWARE", "").startswith("nginx")
+        # how the web server can be told to send a file
+        self.sendfile = environ.get("MAMAYO_SENDFILE")
         self.called = False   # start_response() has been called
         self.status = 0
         self.head = None      # header lines that have not been sent
@@ -302,7 +306,8 @@ class Answer:
         elif kind is FileWrapper:
             file = result.hurry()
             if file is not None and self.may_send_file(file[2]):
-                self.send_file(*file)
+                if not self.hand_over(*file):
+                    self.send_file(*file)
                 return
         for block in result:
             self.send(block)
@@ -354,6 +359,20 @@ class Answer:
                 and self.head is not None and self.has_body()
                 and (self.left is None or self.left <= size)
                 and getsignal(SIGPIPE) == SIG_IGN)
+
+    def hand_over(self, file, at, size):
+        """Lets the web server send a file, if it can do so for us."""
+        if not (self.sendfile and self.status == 200 and at == 0
+                and self.method == "GET" and self.left in (None, size)):
+            return False
+        head = head_for(self.sendfile, application[0], application[1], file,
+                        self.head)
+        if head is None:
+            return False
+        self.check_open()
+        self.head, self.left, self.sent = head, None, size
+        self.transmit(b"", True)
+        return True
 
     def send_file(self, file, at, size):
         """A part of a file, from the kernel's memory to the socket."""

@@ -40,7 +40,8 @@ from select import poll, POLLIN
 from struct import Struct, unpack
 from time import monotonic
 
-from mamayo_answer import Answer, FileWrapper, VisitorGone, MSG_NOSIGNAL
+from mamayo_answer import (application, Answer, FileWrapper, VisitorGone,
+                           MSG_NOSIGNAL)
 from mamayo_detect import Failed, consulted, find, involved, ours
 from mamayo_words import change_log, log, log_stream, trace
 #@ from mamayo_testpoint import at, monotonic
@@ -240,6 +241,7 @@ class Worker:
         self.path = list(sys.path)
         self.newest = next(newest_modules())  # that is of no interest
         self.directory = os.getcwd()
+        application[:] = self.directory, name
         self.files = set()     # of the application, as the supervisor knows
         self.blamed = []       # where exceptions have come from
         self.constants = {

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -926,6 +927,25 @@ responder_serves_file(struct responder *r, struct exchange *ex,
 	return 0;
 }
 
+/* The worker is told how the web server lets itself be told to send a file, and
+ * by which path it knows the applications. A file that is not told of can still
+ * be sent. */
+static void
+responder_tell_sendfile(struct responder *r, struct params *p)
+{
+	const char *how = params_get(p, "MAMAYO_SENDFILE");
+	char value[PATH_MAX];
+
+	if (how == NULL)
+		how = r->sendfile;
+	if (how == NULL || strcmp(how, "x-sendfile") != 0)
+		snprintf(value, sizeof value, "%s", how != NULL ? how : "");
+	else
+		snprintf(value, sizeof value, "%s:%s", how, r->account->apps);
+	if (how != NULL)
+		(void)params_set(p, "MAMAYO_SENDFILE", value, strlen(value));
+}
+
 /* The app is known: into its queue, or wait for that. May free ex. */
 static void
 responder_enqueue(struct responder *r, struct exchange *ex,
@@ -966,6 +986,7 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		    "The request's address is too long.", 0, now);
 		return;
 	}
+	responder_tell_sendfile(r, &ex->conn->params);
 	ex->queue = q;
 	q->in_flight++;
 	if (q->full != NULL) /* not before those that wait already */
