@@ -28,6 +28,7 @@ const char *command_program = "mamayo.fcgi";
 static const struct command *const commands[] = {
 	&command_apps,
 	&command_check,
+	&command_doctor,
 	&command_install,
 	&command_listen,
 	&command_logs,
