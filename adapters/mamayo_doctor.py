@@ -1,7 +1,8 @@
 """mamayo doctor: what is wrong, and how to mend it.
 
 The program says what it knows of the account (fcgi/cmd_doctor.c); the account
-is examined by mamayo_doctor_account and mamayo_doctor_files. Every finding is a sentence
+is examined by mamayo_doctor_account and mamayo_doctor_files, a site by
+mamayo_doctor_site. Every finding is a sentence
 with the lines to copy that mend it, or the sentence to send to the host.
 """
 import argparse
@@ -10,10 +11,16 @@ import json
 import os
 import signal
 import sys
+import textwrap
 
 import mamayo_doctor_account
 import mamayo_doctor_files
+import mamayo_doctor_http
+import mamayo_doctor_site
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WIDTH = 79
+INDENT, BEHIND = 5, 19  # columns: of the check's name, of what is said
 OK, NOTE, BAD = "ok", "note", "bad"
 
 
@@ -66,11 +73,13 @@ class Report:
         self.quiet()
         if self.is_json:
             return
-        say("%s %-13s %s" % (self.word(state), check, shown(text)))
+        lines = folded("%-13s %s" % (check, shown(text)))
+        say("\n".join([self.word(state) + " " + lines[0][INDENT:]] + lines[1:]))
         for line in mend:
-            say(" " * 19 + "  " + shown(line))
+            say(" " * BEHIND + "  " + shown(line))
         if host:
-            say(" " * 19 + "to the host: \"%s\"" % shown(host))
+            say("\n".join(folded(" " * 14 + "To the host: \"%s\"" % (
+                shown(host)))))
 
     def word(self, state):
         word = "%-4s" % state
@@ -109,6 +118,14 @@ class Report:
         return 1 if bad else 0
 
 
+def folded(text):
+    """Its lines; words stay whole, so that paths can be copied."""
+    return textwrap.wrap(text, WIDTH, initial_indent=" " * INDENT,
+                         subsequent_indent=" " * BEHIND,
+                         break_long_words=False, break_on_hyphens=False,
+                         replace_whitespace=False) or [""]
+
+
 def printable(text):
     """File names may hold bytes that are no text."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -139,9 +156,18 @@ def options(arguments):
                                      allow_abbrev=False)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--docroot", metavar="DIR")
+    parser.add_argument("--slow", action="store_true")
+    parser.add_argument("url", metavar="URL", nargs="?")
     chosen = parser.parse_args(arguments)
     if chosen.docroot and not os.path.isdir(chosen.docroot):
         parser.error("%s is not a directory" % chosen.docroot)
+    if chosen.url is not None:
+        try:
+            mamayo_doctor_http.Site(chosen.url)
+        except mamayo_doctor_http.BadUrl as why:
+            parser.error(str(why))
+    elif chosen.slow:
+        parser.error("--slow is for a URL")
     return chosen
 
 
@@ -150,26 +176,36 @@ class Ended(BaseException):
 
 
 def ended(signo, _):
+    for other in SIGNALS:  # cleaning up is not disturbed by the next one
+        signal.signal(other, signal.SIG_IGN)
     raise Ended(signo)
+
+
+def examine(facts, report):
+    def attempt(name, check, *arguments):
+        report.doing(name)
+        try:
+            check(*arguments)
+        except OSError as why:
+            report.note(name, "this could not be examined: %s" % why)
+
+    mamayo_doctor_account.examine(facts, report, attempt)
+    docroots = mamayo_doctor_files.docroots(facts)
+    mamayo_doctor_files.examine(facts, report, attempt, docroots)
+    if facts.url:
+        mamayo_doctor_site.examine(facts, report, docroots)
 
 
 def main(arguments, told):
     chosen = options(arguments)
     facts = Facts(told)
-    facts.docroot = chosen.docroot
+    facts.docroot, facts.url = chosen.docroot, chosen.url
+    facts.slow = chosen.slow
     report = Report(chosen.json)
-    for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signo in SIGNALS:
         signal.signal(signo, ended)
     try:
-        def attempt(name, check, *arguments):
-            report.doing(name)
-            try:
-                check(*arguments)
-            except OSError as why:
-                report.note(name, "this could not be examined: %s" % why)
-
-        mamayo_doctor_account.examine(facts, report, attempt)
-        mamayo_doctor_files.examine(facts, report, attempt)
+        examine(facts, report)
         return report.end(facts)
     except Ended as why:
         report.quiet()

@@ -19,7 +19,7 @@ LOOKED_MOST = 5000   # directories and files that one check looks at
 PATIENCE = 10        # seconds for a program that is tried
 OLD_PYTHON = (3, 6)
 FREE_LITTLE = 50 << 20
-FREE_TRIED = 4 << 20  # bytes that are written to see whether they can be
+FREE_TRIED = 1 << 20  # bytes that are written to see whether they can be
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "afs", "ceph", "glusterfs", "9p",
            "fuse.sshfs", "fuse.glusterfs", "lustre", "gpfs", "beegfs")
 

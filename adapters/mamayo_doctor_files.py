@@ -25,8 +25,7 @@ BROKEN_RULE = re.compile(
 GOOD_RULE = "RewriteRule ^ mamayo.fcgi [L]"
 
 
-def examine(facts, report, attempt):
-    places = docroots(facts)
+def examine(facts, report, attempt, places):
     attempt("mamayo.fcgi", programs, facts, report, places)
     attempt("exposed", exposed, facts, report, places)
     attempt("copies", copies, facts, report)

@@ -222,14 +222,18 @@ doctor_run(const struct command *c, int argc, char **argv)
 
 const struct command command_doctor = {
 	.name = "doctor",
-	.arguments = "[--json] [--docroot DIR]",
+	.arguments = "[--json] [--slow] [--docroot DIR] [URL]",
 	.summary = "find what is wrong, and how to mend it",
 	.help =
 	    "Looks for everything that can be wrong in the account, and says "
 	    "how to mend it:\na line to copy, or a sentence to send to the "
-	    "host's support. Nothing is changed.\n\n"
+	    "host's support. With the URL of\nthe site, for instance "
+	    "https://example.org/, it looks at the web server, too:\nthrough "
+	    "an application that is there for as long as that takes.\n\n"
 	    "  --docroot DIR  where mamayo.fcgi and .htaccess lie; it looks "
 	    "for them else\n"
+	    "  --slow         also what takes a minute: how long an "
+	    "application may be silent\n"
 	    "  --json         one object on standard output\n\n"
 	    "Exit status 0: nothing is wrong; 1: something is; 2: wrong "
 	    "usage.",
