@@ -3,34 +3,15 @@ import io
 import os
 from time import localtime, strftime, time
 
+from mamayo_page import HEAD
+
 DETAIL_MOST = 65536  # characters of a traceback
 LINE_MOST = 1000     # of one line of it
 REMARKS_MOST = 100   # different remarks that are made once
 HERE = os.path.dirname(__file__) + os.sep
 
 # Pages look like those of lib/page.c and fcgi/reply.c.
-PAGE_TITLES = {500: "Something is wrong here", 503: "Not available just now"}
-PAGE_HEAD = """\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<style>
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1d2125; \
---soft: #59616a; --box: #f1f3f5 }
-@media (prefers-color-scheme: dark) { :root { --paper: #16191d; \
---ink: #e6e9ec; --soft: #a4adb7; --box: #22272d } }
-body { margin: 0; padding: 12vh 1.25rem 2rem; background: var(--paper); \
-color: var(--ink); font: 1rem/1.55 system-ui, sans-serif }
-main { max-width: 38rem; margin: 0 auto; overflow-wrap: anywhere }
-h1 { margin: 0 0 .75rem; font-size: 1.6rem; line-height: 1.25 }
-p { margin: 0 0 1rem }
-.soft { color: var(--soft); font-size: .875rem }
-pre { padding: 1rem; background: var(--box); font: .8125rem/1.45 \
-ui-monospace, monospace; overflow: auto; white-space: pre-wrap }
-</style>
-"""
+PAGE_TITLES = {500: "Something went wrong", 503: "Not available just now"}
 
 
 lost = [0]  # lines that found no room, not told of yet
@@ -143,14 +124,26 @@ def html(text):
     return text
 
 
-def page(status, text, detail="", reference=""):
+def page(status, text, detail="", reference="", app=""):
     title = PAGE_TITLES[status]
-    parts = [PAGE_HEAD, "<title>%s</title>\n<main>\n<h1>%s</h1>\n"
+    parts = [HEAD, "<title>%s</title>\n<main>\n<h1>%s</h1>\n"
              "<p>%s</p>\n" % (title, title, text)]
     if detail:
         parts.append("<pre>\n%s</pre>\n" % html(detail))
+    words = []
+    if app:
+        words.append("Is this site yours? <code>mamayo logs %s</code> says"
+                     " why." % html(visible(word(app))))
     if reference:
-        parts.append('<p class="soft">Reference: <code>%s</code></p>\n'
-                     % reference)
+        words.append("Reference: <code>%s</code>" % reference)
+    if words:
+        parts.append('<p class="soft">%s</p>\n' % " ".join(words))
     parts.append("</main>\n")
     return "".join(parts).encode("utf-8", "replace")
+
+
+def word(name):
+    """As a shell takes it for one."""
+    if all(c.isalnum() and c < "\x7f" or c in "@%+=:,./_-" for c in name):
+        return name
+    return "'%s'" % name.replace("'", "'\\''")

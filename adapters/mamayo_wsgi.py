@@ -213,6 +213,7 @@ class Worker:
 
     def __init__(self, name, options):
         self.pid = getpid()
+        self.name = name
         self.debug = options.get("debug") == "1"
         self.control = socket(AF_UNIX, SOCK_SEQPACKET, 0, CONTROL)
         self.queue = socket(AF_UNIX, SOCK_SEQPACKET, 0, QUEUE)
@@ -632,8 +633,8 @@ class Worker:
 
     def refuse(self, answer):
         try:
-            answer.send_page(503, "queue-full", "The application is busy."
-                             " Please try again in a moment.")
+            answer.send_page(503, "queue-full", "Many people are using this"
+                             " site just now. Please try again in a moment.")
         except VisitorGone:
             pass
 
@@ -683,9 +684,9 @@ class Worker:
                 answer.cut()
             else:
                 answer.send_page(
-                    500, "exception", "The application failed while it"
-                    " answered. Its owner finds the reason in its log.",
-                    reference=reference, detail=detail if self.debug else "")
+                    500, "exception", "This page could not be made because"
+                    " of a fault in this site. Trying again may help.",
+                    app=self.name, reference=reference, detail=detail if self.debug else "")
         except VisitorGone:
             pass
 

@@ -12,7 +12,7 @@ have() {
 }
 
 if have shellcheck; then
-	shellcheck -s sh -x bootstrap .ci/run build-aux/embed.sh \
+	shellcheck -s sh -x bootstrap .ci/run build-aux/embed.sh build-aux/page-head.sh \
 	    build-aux/install-packages.sh build-aux/fuzz.sh \
 	    build-aux/lint.sh || bad=1
 fi

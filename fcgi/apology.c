@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapters/page_head.h"
 #include "fcgi/apology.h"
 
 #define APOLOGY_MOST 4096
@@ -45,15 +46,13 @@ apology_page(
 	    "Status: %d mamayo does not serve\r\n"
 	    "Content-Type: text/html; charset=utf-8\r\n"
 	    "Cache-Control: no-store\r\n"
+	    "X-Content-Type-Options: nosniff\r\n"
 	    "X-Mamayo-Error: %s\r\n\r\n"
-	    "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
-	    "<meta name=\"viewport\" content=\"width=device-width\">"
-	    "<meta name=\"color-scheme\" content=\"light dark\">"
-	    "<title>mamayo does not serve</title>"
-	    "<body style=\"font:1em/1.5 sans-serif;max-width:40em;"
-	    "margin:2em auto;padding:0 1em;overflow-wrap:anywhere\">"
-	    "<h1>mamayo does not serve</h1><p>%s.</p></body></html>\n",
-	    status, code, escaped);
+	    "%s<title>Not available just now</title>\n"
+	    "<main>\n<h1>Not available just now</h1>\n"
+	    "<p>This site cannot be shown at the moment.</p>\n"
+	    "<p class=\"soft\">If it is yours: %s.</p>\n</main>\n",
+	    status, code, page_head, escaped);
 }
 
 static volatile sig_atomic_t is_told; /* to end */

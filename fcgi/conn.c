@@ -465,10 +465,9 @@ conn_stdin_end(struct conn *c, int64_t now)
 	page.status = c->refused;
 	page.code = c->refusal;
 	page.text = c->refused == 503
-			? "The request cannot be stored at the moment. Please "
-			  "try again "
-			  "later."
-			: "The server could not make sense of this request.";
+			? PAGE_SHORT
+			: "This request is not complete, or not one that a "
+			  "browser sends.";
 	page.retry_after = c->refused == 503 ? 10 : 0;
 	conn_page(c, &page, now);
 }

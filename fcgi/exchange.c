@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fastcgi.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 #define EXCHANGE_LOOK_AGAIN 100   /* ms to the second look that must agree */
 #define EXCHANGE_LOOKS      2
 #define EXCHANGE_LARGE      32768 /* bytes of a record: need not be read */
+#define EXCHANGE_APP_MOST   256   /* bytes of a name that a page tells */
 #define EXCHANGE_TURN_MOST  16    /* pieces of an answer in a turn */
 
 static void exchange_ready(struct watch *, short, int64_t);
@@ -273,23 +275,37 @@ exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
 	return EXCHANGE_HANDED;
 }
 
-void
-exchange_fail(struct exchange *ex, int status, const char *code,
-    const char *text, int retry_after, int64_t now)
+/* A page for it; of an app whose process failed it names the log. */
+static void
+exchange_show(struct exchange *ex, struct page *page, int64_t now)
 {
 	struct conn *c = ex->conn;
-	struct page page = { .status = status,
-		.code = code,
-		.text = text,
-		.retry_after = retry_after };
+	char app[EXCHANGE_APP_MOST];
 
+	if (ex->queue != NULL && page->status != 503 &&
+	    strlen(ex->queue->name) < sizeof app) {
+		snprintf(app, sizeof app, "%s", ex->queue->name);
+		page->app = app; /* the queue may go with ex */
+	}
 	if (ex->is_direct && c->state == CONN_LENT)
 		conn_reclaim(c, BOARD_NOTHING);
 	exchange_free(ex);
 	if (c->wrote)
 		conn_cut(c, now);
 	else
-		conn_page(c, &page, now);
+		conn_page(c, page, now);
+}
+
+void
+exchange_fail(struct exchange *ex, int status, const char *code,
+    const char *text, int retry_after, int64_t now)
+{
+	struct page page = { .status = status,
+		.code = code,
+		.text = text,
+		.retry_after = retry_after };
+
+	exchange_show(ex, &page, now);
 }
 
 /* The peer of the conn has gone, or the conn cannot take more. */
@@ -307,9 +323,7 @@ exchange_nonsense(struct exchange *ex, int64_t now)
 {
 	log_error("%s: a worker answered with something that is not FastCGI",
 	    ex->queue->name);
-	exchange_fail(ex, 502, "protocol",
-	    "The application's process gave an answer that cannot be right.", 0,
-	    now);
+	exchange_fail(ex, 502, "protocol", PAGE_DIED, 0, now);
 }
 
 /* Is the head that has been collected one that an answer may contain? */
@@ -484,8 +498,7 @@ exchange_read(struct exchange *ex, int64_t now)
 		conn_end(c, now);
 		break;
 	case WALKED_CUT:
-		exchange_fail(ex, 502, "died",
-		    "The application broke off its answer.", 0, now);
+		exchange_fail(ex, 502, "died", PAGE_DIED, 0, now);
 		break;
 	case WALKED_NONSENSE:
 		exchange_nonsense(ex, now);
@@ -508,9 +521,7 @@ exchange_died(struct exchange *ex, int64_t now)
 	loop_unwatch(rules->loop, &ex->answer);
 	ex = rules->hear(rules, counter, now);
 	if (ex != NULL)
-		exchange_fail(ex, 502, "died",
-		    "The application's process ended before it had answered.",
-		    0, now);
+		exchange_fail(ex, 502, "died", PAGE_DIED, 0, now);
 }
 
 void
@@ -537,8 +548,7 @@ exchange_pump(struct exchange *ex, int64_t now)
 		loop_unwatch(ex->rules->loop, &ex->answer);
 	else if (ex->answer.at == 0 &&
 		 loop_watch(ex->rules->loop, &ex->answer) == -1)
-		exchange_fail(ex, 503, "resources",
-		    "The server is short of memory at the moment.", 10, now);
+		exchange_fail(ex, 503, "resources", PAGE_SHORT, 10, now);
 }
 
 static void
@@ -584,10 +594,7 @@ exchange_too_late(struct exchange *ex, int64_t now)
 	int is_ready = ex->queue != NULL && ex->queue->is_ready;
 
 	exchange_fail(ex, 503, is_ready ? "queue-full" : "starting",
-	    is_ready ? "The application is busy. Please try again in a moment."
-		     : "The application is still starting. Please try again "
-		       "in a moment.",
-	    5, now);
+	    is_ready ? PAGE_BUSY : PAGE_STARTING, 5, now);
 }
 
 void
@@ -685,8 +692,7 @@ exchange_running(struct exchange *ex, const struct board *board, int64_t now)
 		return;
 	}
 	ex->conn->keep = 0; /* it may still write */
-	exchange_verdict(ex, 504, "timeout",
-	    "The application did not answer in time.",
+	exchange_verdict(ex, 504, "timeout", PAGE_LATE,
 	    (enum board_wrote)word[BOARD_WROTE], now);
 }
 
@@ -715,9 +721,7 @@ exchange_look(struct exchange *ex, int64_t now)
 		if (++ex->over < EXCHANGE_LOOKS)
 			exchange_arm(ex, now);
 		else
-			exchange_verdict(ex, 502, "died",
-			    "The application's process ended before it had "
-			    "answered.",
+			exchange_verdict(ex, 502, "died", PAGE_DIED,
 			    (enum board_wrote)board->word[BOARD_WROTE], now);
 		return;
 	case FATE_UNKNOWN:
@@ -761,8 +765,7 @@ exchange_due(struct timer *t, int64_t now)
 	}
 	if (ex->state == EXCHANGE_RUNNING && now >= exchange_alone(ex) &&
 	    ex->answer.at != 0) {
-		exchange_fail(ex, 504, "timeout",
-		    "The application did not answer in time.", 0, now);
+		exchange_fail(ex, 504, "timeout", PAGE_LATE, 0, now);
 		return;
 	}
 	exchange_arm(ex, now);

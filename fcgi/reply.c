@@ -13,14 +13,14 @@ static const struct {
 	int status;
 	const char *title;
 } titles[] = {
-	{ 400, "Bad request" },
+	{ 400, "This request is not understood" },
 	{ 404, "Not found" },
-	{ 408, "Too slow" },
-	{ 431, "Too many headers" },
-	{ 500, "Something is wrong here" },
-	{ 502, "The application failed" },
+	{ 408, "This took too long to arrive" },
+	{ 431, "This request is too large" },
+	{ 500, "Something went wrong" },
+	{ 502, "Something went wrong here" },
 	{ 503, "Not available just now" },
-	{ 504, "The application took too long" },
+	{ 504, "This takes too long" },
 };
 
 static const char *

@@ -174,10 +174,8 @@ responder_sorry(struct responder *r, const char *why, int64_t now)
 	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
 		r->rules.walk = ex->next;
 		if (ex->state == EXCHANGE_WAITING && ex->queue == NULL)
-			exchange_fail(ex, 503, "resources",
-			    "The server cannot start applications at the "
-			    "moment. Its owner finds the reason in mamayo.log.",
-			    10, now);
+			exchange_fail(
+			    ex, 503, "resources", PAGE_SHORT, 10, now);
 	}
 }
 
@@ -761,10 +759,7 @@ responder_hand(struct responder *r, struct exchange *ex, int64_t now)
 	case EXCHANGE_FAILED:
 		log_warn("cannot hand over a request for %s: %s", q->name,
 		    strerror(errno));
-		exchange_fail(ex, 503, "resources",
-		    "The server is short of resources at the moment. Please "
-		    "try again in a moment.",
-		    10, now);
+		exchange_fail(ex, 503, "resources", PAGE_SHORT, 10, now);
 		break;
 	}
 	return handed;
@@ -877,8 +872,7 @@ responder_welcome(struct exchange *ex, const char *user, int64_t now)
 static void
 responder_lacks_memory(struct exchange *ex, int64_t now)
 {
-	exchange_fail(ex, 503, "resources",
-	    "The server is short of memory at the moment.", 10, now);
+	exchange_fail(ex, 503, "resources", PAGE_SHORT, 10, now);
 }
 
 /* Is it for a file that is served without the app? Then it is answered, and ex
@@ -914,14 +908,10 @@ responder_serves_file(struct responder *r, struct exchange *ex,
 		if (log_again(&r->refused_at, RESPONDER_COMPLAIN, now))
 			log_warn("%s: the file for %s is not served: %s",
 			    route->name, ex->url.path, f.why);
-		exchange_fail(ex, 404, "no-file",
-		    "There is nothing at this address.", 0, now);
+		exchange_fail(ex, 404, "no-file", PAGE_NOTHING, 0, now);
 		return 1;
 	case STATIC_SHORT_OF:
-		exchange_fail(ex, 503, "resources",
-		    "The server is short of resources at the moment. Please "
-		    "try again in a moment.",
-		    10, now);
+		exchange_fail(ex, 503, "resources", PAGE_SHORT, 10, now);
 		return 1;
 	}
 	return 0;
@@ -969,9 +959,7 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		return; /* considered again when it is there */
 	}
 	if (responder_is_full(r, q, now)) {
-		exchange_fail(ex, 503, "queue-full",
-		    "The application is busy. Please try again in a moment.", 5,
-		    now);
+		exchange_fail(ex, 503, "queue-full", PAGE_BUSY, 5, now);
 		return;
 	}
 	switch (params_place(&ex->conn->params, &ex->url, route->mount)) {
@@ -982,8 +970,8 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		return;
 	case PARAMS_BAD:
 	case PARAMS_TOO_MUCH:
-		exchange_fail(ex, 431, "headers",
-		    "The request's address is too long.", 0, now);
+		exchange_fail(
+		    ex, 431, "headers", "This address is too long.", 0, now);
 		return;
 	}
 	responder_tell_sendfile(r, &ex->conn->params);
@@ -1023,8 +1011,7 @@ responder_consider(struct responder *r, struct exchange *ex, int64_t now)
 	} else if (route == NULL && r->routes.n == 0)
 		responder_welcome(ex, r->account->user, now);
 	else if (route == NULL)
-		exchange_fail(ex, 404, "no-app",
-		    "There is no application at this address.", 0, now);
+		exchange_fail(ex, 404, "no-app", PAGE_NOTHING, 0, now);
 	else if (!responder_serves_file(r, ex, route, now))
 		responder_enqueue(r, ex, route, now);
 }
@@ -1041,8 +1028,7 @@ responder_begin(struct responder *r, struct exchange *ex, int64_t now)
 	 * request is the old one, and would go on for ever */
 	if (redirected != NULL && script != NULL &&
 	    strcmp(redirected, script) == 0) {
-		exchange_fail(ex, 404, "no-app",
-		    "There is no application at this address.", 0, now);
+		exchange_fail(ex, 404, "no-app", PAGE_NOTHING, 0, now);
 		return;
 	}
 	switch (params_url(p, r->program, r->base, &ex->url)) {
@@ -1569,7 +1555,7 @@ responder_complete(struct conn *c, int64_t now)
 	struct exchange *ex = exchange_new(c, &r->rules, now);
 	struct page page = { .status = 503,
 		.code = "resources",
-		.text = "The server is short of memory at the moment.",
+		.text = PAGE_SHORT,
 		.retry_after = 10 };
 
 	if (ex == NULL) {

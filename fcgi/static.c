@@ -419,7 +419,7 @@ static_apologize(struct conn *c, int64_t now)
 {
 	struct page page = { .status = 503,
 		.code = "resources",
-		.text = "The server is short of memory at the moment.",
+		.text = PAGE_SHORT,
 		.retry_after = 10 };
 
 	conn_page(c, &page, now);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapters/page_head.h"
 #include "lib/page.h"
 #include "lib/utf8.h"
 
@@ -12,7 +13,8 @@
 
 /* How long a part may become on the page, so that all stays below 4 kB. */
 #define PAGE_TITLE_MOST     128
-#define PAGE_TEXT_MOST      1800
+#define PAGE_TEXT_MOST      1500
+#define PAGE_APP_MOST       200
 #define PAGE_REFERENCE_MOST 64
 
 /* Text that grows; after a failed allocation it stays as it is. */
@@ -100,28 +102,50 @@ put_escaped(struct out *o, const char *text, size_t most, const char *keep)
 	}
 }
 
-static const char head[] =
-    "<!doctype html>\n"
-    "<html lang=\"en\">\n"
-    "<meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" "
-    "content=\"width=device-width, initial-scale=1\">\n"
-    "<meta name=\"robots\" content=\"noindex\">\n"
-    "<style>\n"
-    ":root { color-scheme: light dark; --paper: #ffffff; --ink: #1d2125; "
-    "--soft: #59616a; --box: #f1f3f5 }\n"
-    "@media (prefers-color-scheme: dark) { :root { --paper: #16191d; "
-    "--ink: #e6e9ec; --soft: #a4adb7; --box: #22272d } }\n"
-    "body { margin: 0; padding: 12vh 1.25rem 2rem; background: "
-    "var(--paper); color: var(--ink); font: 1rem/1.55 system-ui, "
-    "sans-serif }\n"
-    "main { max-width: 38rem; margin: 0 auto; overflow-wrap: anywhere }\n"
-    "h1 { margin: 0 0 .75rem; font-size: 1.6rem; line-height: 1.25 }\n"
-    "p { margin: 0 0 1rem }\n"
-    ".soft { color: var(--soft); font-size: .875rem }\n"
-    "pre { padding: 1rem; background: var(--box); font: .8125rem/1.45 "
-    "ui-monospace, monospace; overflow: auto; white-space: pre-wrap }\n"
-    "</style>\n";
+/* The name as a shell takes it for one word. */
+static void
+put_word(struct out *o, const char *name)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789@%+=:,./_-";
+	char word[PAGE_APP_MOST + 1];
+	size_t n = 0;
+
+	if (*name != '\0' && name[strspn(name, plain)] == '\0') {
+		put_escaped(o, name, PAGE_APP_MOST, "");
+		return;
+	}
+	for (; *name != '\0' && n + 4 < sizeof word; name++)
+		n += (size_t)snprintf(word + n, sizeof word - n, "%s",
+		    *name == '\'' ? "'\\''" : (char[]){ *name, '\0' });
+	word[n] = '\0';
+	put_string(o, "'");
+	put_escaped(o, word, PAGE_APP_MOST, "");
+	put_string(o, "'");
+}
+
+/* What is for the owner, who knows what it means. */
+static void
+put_owner(struct out *o, const struct page *p)
+{
+	if (p->app == NULL && p->reference == NULL)
+		return;
+	put_string(o, "<p class=\"soft\">");
+	if (p->app != NULL) {
+		put_string(o, "Is this site yours? <code>mamayo logs ");
+		put_word(o, p->app);
+		put_string(o, "</code> says why.");
+	}
+	if (p->reference != NULL) {
+		if (p->app != NULL)
+			put_string(o, " ");
+		put_string(o, "Reference: <code>");
+		put_escaped(o, p->reference, PAGE_REFERENCE_MOST, "");
+		put_string(o, "</code>");
+	}
+	put_string(o, "</p>\n");
+}
 
 /* The end of a traceback says most: of what is too long the end stays. */
 static const char *
@@ -143,7 +167,7 @@ put_page(struct out *o, const struct page *p)
 	const char *title = p->title == NULL ? "" : p->title;
 	const char *detail;
 
-	put_string(o, head);
+	put_string(o, page_head);
 	put_string(o, "<title>");
 	put_escaped(o, title, PAGE_TITLE_MOST, "");
 	put_string(o, "</title>\n<main>\n<h1>");
@@ -159,11 +183,7 @@ put_page(struct out *o, const struct page *p)
 		put_escaped(o, detail, (size_t)-1, "\n\t");
 		put_string(o, "</pre>\n");
 	}
-	if (p->reference != NULL) {
-		put_string(o, "<p class=\"soft\">Reference: <code>");
-		put_escaped(o, p->reference, PAGE_REFERENCE_MOST, "");
-		put_string(o, "</code></p>\n");
-	}
+	put_owner(o, p);
 	put_string(o, "</main>\n");
 }
 

@@ -475,26 +475,22 @@ static void
 pool_answer(struct pool *p, const unsigned char *message,
     const struct wire_head *head, int answer)
 {
-	char text[256];
 	struct page page = { .status = 503,
 		.code = p->code,
-		.text = text,
+		.text = PAGE_CANNOT_START,
+		.app = p->app.name,
 		.reference = p->reference };
 	int64_t wait = p->retry_at - clock_ms();
 	unsigned char *reply;
 	char *detail = NULL;
 	size_t n;
 
-	snprintf(text, sizeof text,
-	    "The application \"%s\" cannot be started at the moment. Its owner "
-	    "finds the reason in its log.",
-	    p->app.name);
 	page.retry_after = wait > 1000 ? (int)(wait / 1000) : 1;
 	page.head = pool_is_head(message, head);
 	if (p->is_stopped) {
 		page.code = "stopped";
-		page.text = POOL_STOPPED_TEXT;
-		page.reference = NULL;
+		page.text = PAGE_STOPPED;
+		page.app = page.reference = NULL;
 		page.retry_after = POOL_RETRY_AFTER;
 	} else if (p->settings.debug) {
 		detail = xprintf(
@@ -889,7 +885,8 @@ pool_end_connection(struct worker *w)
 {
 	struct page page = { .status = 504,
 		.code = "timeout",
-		.text = "The application did not answer in time.",
+		.text = PAGE_LATE,
+		.app = ((const struct pool *)w->owner)->app.name,
 		.head = w->board.word[BOARD_REQUEST_ID] > UINT16_MAX };
 	unsigned char *reply;
 	size_t n;
@@ -975,11 +972,11 @@ pool_obituary(
 		if (w->connection != -1)
 			pool_end_connection(w);
 		else if (board[BOARD_COUNTER] == w->stuck)
-			p->host->verdict(p->host, &w->board, 1, 504, "timeout",
-			    "The application did not answer in time.");
+			p->host->verdict(
+			    p->host, &w->board, 1, 504, "timeout", PAGE_LATE);
 		else
 			p->host->verdict(
-			    p->host, &w->board, 1, 502, "died", POOL_DIED_TEXT);
+			    p->host, &w->board, 1, 502, "died", PAGE_DIED);
 	} else
 		line = xprintf("worker %ld ended: %s", (long)w->pid, how);
 	pool_to_log(p, line);
@@ -1362,8 +1359,7 @@ pool_stuck(struct pool *p, struct worker *w, int64_t now)
 	if (w->board.word[BOARD_RESPONDER] == 0)
 		w->connection = proc_take_fd(
 		    &w->proc, (int)w->board.word[BOARD_CONNECTION]);
-	p->host->verdict(p->host, &w->board, 0, 504, "timeout",
-	    "The application did not answer in time.");
+	p->host->verdict(p->host, &w->board, 0, 504, "timeout", PAGE_LATE);
 	worker_feed(w, WORKER_SILENT, now);
 }
 

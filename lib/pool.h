@@ -31,7 +31,6 @@
 #define POOL_GROW_LOOKS     2
 #define POOL_WAIT_LOOKS     10
 
-#define POOL_DIED_TEXT "The application's process ended before it had answered."
 /* What its owner is to be told of by mail (lib/mail): that it cannot be
  * started, once that has lasted so long without a change of its files (half of
  * an upload fails, too), or so long in all; workers that end unasked, when so
@@ -41,8 +40,7 @@
 #define POOL_CRASHES      3
 #define POOL_CRASHES_MS   600000
 
-#define POOL_STOPPED_TEXT "The owner of this application has stopped it."
-#define POOL_RETRY_AFTER  10 /* s, where nobody knows better */
+#define POOL_RETRY_AFTER 10 /* s, where nobody knows better */
 
 enum pool_state {
 	POOL_ASLEEP,

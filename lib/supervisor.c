@@ -27,6 +27,7 @@
 #include "lib/loop.h"
 #include "lib/mail.h"
 #include "lib/orphan.h"
+#include "lib/page.h"
 #include "lib/pool.h"
 #include "lib/proc.h"
 #include "lib/reload.h"
@@ -897,8 +898,8 @@ supervisor_tell_of_dead(struct supervisor *s)
 
 	for (o = s->orphans.first; o != NULL; o = o->next)
 		if (o->is_dead)
-			supervisor_verdict(&s->host, &o->board, 1, 502, "died",
-			    POOL_DIED_TEXT);
+			supervisor_verdict(
+			    &s->host, &o->board, 1, 502, "died", PAGE_DIED);
 }
 
 static json_t *
@@ -995,20 +996,18 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 		return;
 	}
 	if (p == NULL || s->is_leaving) {
-		peer_refuse_queue(peer, name, "missing",
-		    "The application is not there at the moment.");
+		peer_refuse_queue(peer, name, "missing", PAGE_MISSING);
 		return;
 	}
 	if (p->is_stopped) {
-		peer_refuse_queue(peer, name, "stopped", POOL_STOPPED_TEXT);
+		peer_refuse_queue(peer, name, "stopped", PAGE_STOPPED);
 		return;
 	}
 	if (TESTPOINT_FAILS("supervisor:open-queue") ||
 	    pool_open(p, now) == -1) {
 		log_error(
 		    "%s: cannot make its queue: %s", name, strerror(errno));
-		peer_refuse_queue(peer, name, "resources",
-		    "The server is short of resources at the moment.");
+		peer_refuse_queue(peer, name, "resources", PAGE_SHORT);
 		return;
 	}
 	fds[0] = p->queue_send;
@@ -1018,8 +1017,7 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 		-1) {
 		log_warn("%s: cannot hand its queue to a responder: %s", name,
 		    strerror(errno));
-		peer_refuse_queue(peer, name, "resources",
-		    "The server is short of resources at the moment.");
+		peer_refuse_queue(peer, name, "resources", PAGE_SHORT);
 	}
 	TESTPOINT("supervisor:queue-given");
 }
@@ -1119,8 +1117,8 @@ supervisor_adopt_workers(struct supervisor *s, struct pool *p, int64_t now)
 	while ((o = orphans_take(&s->orphans, p->generation)) != NULL) {
 		if (pool_adopt_worker(p, o->page, o->pid, now) == -1 &&
 		    orphan_has_lost(o, s->host.boards_dir))
-			supervisor_verdict(&s->host, &o->board, 1, 502, "died",
-			    POOL_DIED_TEXT);
+			supervisor_verdict(
+			    &s->host, &o->board, 1, 502, "died", PAGE_DIED);
 		free(o);
 	}
 	for (peer = s->peers; peer != NULL; peer = next) {
@@ -1265,7 +1263,7 @@ peer_restart(struct peer *peer, const char *name, int64_t now)
 	else if (p == NULL)
 		peer_conclude(peer, "error", PEER_NO_APP);
 	else if (p->is_stopped)
-		peer_conclude(peer, "error", POOL_STOPPED_TEXT);
+		peer_conclude(peer, "error", PAGE_STOPPED);
 	else if ((peer->ticket = reload_ask(&s->reloads, p, now)) == 0) {
 		pool_try_again(p);
 		peer_conclude(peer, "done", PEER_ASLEEP);

@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 import fcgi
-from harness import SRCDIR, equal, run, test, within
+from harness import BUILDDIR, SRCDIR, equal, run, test, within
 from mamayo import Mamayo, alive
 
 
@@ -224,7 +224,10 @@ def _():
         quoted = re.findall('(?m)^#include "(.*)"', f.read())
     with open(os.path.join(SRCDIR, "fcgi", "apology.h")) as f:
         quoted += re.findall("(?m)^#include (.*)", f.read())
-    equal(quoted, ["config.h", "fcgi/apology.h"])
+    equal(quoted, ["config.h", "adapters/page_head.h", "fcgi/apology.h"])
+    with open(os.path.join(BUILDDIR, "adapters", "page_head.h")) as f:
+        equal(re.findall(r"[(){}]", re.sub(r'"(\\.|[^"\\])*"', "", f.read())),
+              [])  # a text, and no code
 
 
 run()

@@ -15,7 +15,8 @@ PYPY = "/usr/bin/pypy3"
 # what every worker imports, beyond what Python itself has imported
 NEEDED = {"_socket", "_struct", "errno", "faulthandler", "mmap", "select",
           "struct", "time", "_signal", "wsgi", "mamayo_wsgi", "mamayo_answer",
-          "mamayo_detect", "mamayo_sendfile", "mamayo_words"}
+          "mamayo_detect", "mamayo_page", "mamayo_sendfile",
+          "mamayo_words"}
 
 
 def tree(path, **options):
