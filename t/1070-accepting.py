@@ -183,6 +183,8 @@ def comes_and_goes(m, load):
     within(20, lambda: m.workers("ROOT") == [], "the workers to leave")
     equal(m.get("/unread").error, "stopped")
     equal(m.command("start", "ROOT").returncode, 0)
+    within(5, lambda: m.get("/unread").error != "stopped",
+           "the responder to have heard of it")
     equal(m.get("/unread").status, 200)
     settled(m)
 
