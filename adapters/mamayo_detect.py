@@ -44,6 +44,7 @@ consulted = []
 CO_COROUTINE = 0x80
 CO_ASYNC_GENERATOR = 0x200
 
+SOURCE_MOST = 1 << 20  # bytes of a file that are searched for a word
 DETAIL_MOST = 16384  # bytes of a traceback
 TEXT_MOST = 400      # characters of an exception's text
 
@@ -145,7 +146,7 @@ def search():
 def by_module(files, missed):
     for file in [f for f in MODULES if f in files] + [
             f for f in files if f.endswith(".wsgi") and f not in MODULES]:
-        module = by_file(file)
+        module = not_serving(file)
         if hasattr(module, "application"):
             return named(module, file, "application")
         miss(missed, file, "application", module)
@@ -156,7 +157,7 @@ def by_script(files, missed):
     for file in SCRIPTS:
         if file not in files:
             continue
-        module = by_file(file)
+        module = not_serving(file)
         for name in NAMES + FACTORIES:
             if callable(getattr(module, name, None)):
                 return named(module, file, name)
@@ -250,6 +251,30 @@ def by_name(name):
     sys.argv = [os.path.join(os.getcwd(), *name.split(".")) + ".py"]
     __import__(name)
     return sys.modules[name]
+
+
+def not_serving(file):
+    """As by_file(), of what may end with run(), as tutorials do: with Flask
+    and Bottle that returns at once, by their own means."""
+    with open(file, "rb") as source:
+        text = source.read(SOURCE_MOST)
+    bottle, variable = None, "FLASK_RUN_FROM_CLI"
+    is_flask = b"flask" in text and variable not in os.environ
+    if is_flask:
+        os.environ[variable] = "true"
+    if b"bottle" in text:
+        try:
+            import bottle
+            bottle.NORUN = True
+        except ImportError:
+            pass  # it will say so
+    try:
+        return by_file(file)
+    finally:
+        if is_flask:
+            os.environ.pop(variable, None)
+        if bottle:
+            bottle.NORUN = False
 
 
 def by_file(file):

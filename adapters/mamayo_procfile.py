@@ -123,16 +123,14 @@ def server_of(command):
 def target(server, before, after):
     """Imports what is named."""
     for word in before:
-        name, sign, value = word.partition("=")
-        if sign and name.isidentifier():
-            os.environ.setdefault(name, value)
+        set_variable(word)
     options, others = arguments(server, after)
     for name, value in options:
         if name in PATHS and value:
             for place in value.split(","):
                 sys.path.insert(0, os.path.abspath(place))
-        if name in ("--env", "-e") and "=" in (value or ""):
-            os.environ.setdefault(*value.split("=", 1))
+        if name in ("--env", "-e"):
+            set_variable(value or "")
     said = "Procfile names %%s for %s" % server
     if server == "uwsgi":
         return of_uwsgi(dict(options), others, said)
@@ -156,6 +154,13 @@ def target(server, before, after):
         entry += ":app" if server == "hypercorn" else ":application"
     return by_entry(entry, said % entry)[:2] + (
         said % "it" + ignored(options),)
+
+
+def set_variable(word):
+    """NAME=value, unless mamayo.json has set it."""
+    name, sign, value = word.partition("=")
+    if sign and name.isidentifier():
+        os.environ.setdefault(name, value)
 
 
 def arguments(server, words):
@@ -214,8 +219,8 @@ def of_uwsgi(options, others, said):
         lines = read_ini(ini)
         asked = dict(dict(lines), **asked)
         for key, value in lines:
-            if key == "env" and "=" in value:
-                os.environ.setdefault(*value.split("=", 1))
+            if key == "env":
+                set_variable(value)
     elif ini:
         raise Failed("callable", "Procfile starts uwsgi with %s, which mamayo"
                      " does not read: write {\"entry\": \"module:callable\"}"
@@ -268,7 +273,7 @@ def read_ini(name):
     found, section = [], None
     with open(name, "rb") as file:
         text = file.read(PROCFILE_MOST).decode("utf-8-sig", "replace")
-    for line in text.splitlines():
+    for line in text.replace("\0", " ").splitlines():
         line = line.strip()
         if line.startswith("["):
             section = line

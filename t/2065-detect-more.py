@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 
-from harness import equal, run, test
-from wsgi_harness import PYTHON, App
+from harness import Skip, equal, run, test
+from wsgi_harness import ADAPTERS, PYTHON, App
 
 WHO = """
 from kit import *
@@ -250,6 +250,52 @@ def _():
                 "Procfile names it for gunicorn"), "2")
 
 
+@test("whatever is in a Procfile, an error of ours is not what comes of it")
+def _():
+    a = App({"x.ini": "[uwsgi]\nmodule = a:b\nenv = A=b\nenv = =\nenv\n= x\n"
+                      "mount = \nwsgi-file=\nchdir=\n[x\n"}, workers=0)
+    made = subprocess.run([PYTHON, "-c", """
+import os, random, sys
+sys.path.insert(0, sys.argv[1])
+import mamayo_detect, mamayo_procfile as procfile
+class Nowhere:
+    load = staticmethod(lambda ini, why: (None, ini, why))
+procfile.ours = lambda name: Nowhere
+procfile.by_entry = lambda entry, said: (None, entry, said)
+procfile.of_file = lambda file, name, said, why: (None, file, why)
+words = sys.argv[2].split("~")
+path, environ = list(sys.path), dict(os.environ)
+count = 0
+for seed in range(6000):
+    chance = random.Random(seed)
+    line = " ".join(chance.choice(words) for _ in range(chance.randrange(8)))
+    with open("Procfile", "w") as file:
+        file.write("web: " + line)
+    try:
+        count += procfile.find([]) is not None
+    except mamayo_detect.Failed:
+        pass
+    except Exception as error:
+        sys.exit("%r: %r" % (line, error))
+    sys.path[:] = path
+    os.environ.clear()
+    os.environ.update(environ)
+print(count)
+""", ADAPTERS, "~".join((
+        "gunicorn uwsgi uvicorn hypercorn waitress-serve python gunicorn3 "
+        "uwsgi_python3 env exec -m -w -w4 --chdir --chdir=d --env --env= "
+        "--env==x -e A= = A=b a:b a a:b() ' \" \\ && ; x; ;; | -- - --= --=x "
+        "--call --factory x.ini --ini --ini= --ini=x.ini --paste --paste= "
+        "--wsgi-file --wsgi-file= --mount --mount= --mount=/=a --module -w= "
+        "-c --config file: --callable \x1b \u00e9 $PORT -b 0.0.0.0:80 --pp "
+        "--pythonpath=, wsgi: asgi:a :app :: a: / ..").split())],
+        cwd=a.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
+    equal(made.stderr, b"")
+    equal(int(made.stdout) > 100, True, made.stdout.decode())
+    a.queue.close()
+
+
 # Objects of frameworks
 
 FAKES = {
@@ -328,6 +374,35 @@ def index():
           "default")
     failed("callable", ["app.py does not define app"],
            {"bottle.py": bottle, "app.py": "from bottle import route\n"})
+
+
+@test("Flask and Bottle themselves, with run() at the end as in tutorials: it"
+      " does not hang")
+def _():
+    for module in ("flask", "bottle"):
+        if subprocess.call([PYTHON, "-c", "import " + module],
+                           stderr=subprocess.DEVNULL):
+            raise Skip("python3-%s is not installed" % module)
+    equal(ready({"app.py": """
+from flask import Flask, jsonify
+import os
+app = Flask(__name__)
+@app.route("/")
+def hello():
+    return jsonify(["flask", os.environ.get("FLASK_RUN_FROM_CLI")])
+app.run(host="127.0.0.1", port=1, debug=True)
+"""}, "app:app", "app.py defines app"), "flask")
+    equal(ready({"main.py": """
+from bottle import route, run
+import json
+@route("/")
+def hello():
+    return json.dumps(["bottle"])
+run(host="127.0.0.1", port=1)
+"""}, "bottle:default_app()", "main.py adds to Bottle's default application"),
+          "bottle")
+    failed("module", ["there is no module bottle"], {
+        "app.py": "import bottle\n"}, flags=("-S",))
 
 
 @test("an object of an ASGI framework is recognised, and explained")
