@@ -49,6 +49,7 @@ class Application:
         self.place = os.path.join(self.apps, self.name)
         self.lock = None
         self.files = []  # in document roots
+        self.is_known = False  # has mamayo served it?
 
     def make(self):
         new = os.path.join(self.apps, "." + self.name)
@@ -107,7 +108,7 @@ class Application:
 
     def stop(self):
         """Its workers leave, and nobody tries to reload what has gone."""
-        if self.facts.program and self.logs():
+        if self.facts.program and (self.is_known or self.logs()):
             try:
                 subprocess.run([self.facts.program, "stop",
                                 self.place[len(self.facts.root) + 6:]],
@@ -137,7 +138,7 @@ class Application:
             for name in names(place, STATE):
                 if self.id in name:
                     unlink(os.path.join(place, name))
-        if not self.logs():
+        if not (self.is_known or self.logs()):
             return
         begin = time.monotonic()
         while not tell() and time.monotonic() - begin < TOLD_MOST:

@@ -28,6 +28,7 @@ def reach(visit):
     if words is None:
         explain(visit, answer)
         return False
+    visit.app.is_known = True
     visit.environ, visit.scheme = words["environ"], words.get("scheme")
     visit.kind = kind_of(visit.environ)
     visit.ok("site", "%s leads to %s, by %s" % (
@@ -122,6 +123,7 @@ def explain(visit, answer):
     """Somebody else has answered."""
     visit.kind = guess(answer)
     error = answer.header("x-mamayo-error")
+    visit.app.is_known = bool(error) and not is_unaware(answer)
     status = "status %d" % answer.status
     if is_unaware(answer):
         match = re.search(rb"This runs as user (\S{1,64})\.", answer.body)

@@ -6,6 +6,7 @@ examine() has their order.
 """
 import json
 
+import mamayo_doctor_account
 import mamayo_doctor_app
 import mamayo_doctor_reach
 from mamayo_doctor_http import PATIENCE, Site, Trouble
@@ -117,6 +118,10 @@ def examine(facts, report, docroots):
     finally:
         report.doing("cleaning up")
         app.remove(lambda: tell_gone(site, app))
+        report.quiet()
+    if app.is_known and mamayo_doctor_account.is_another_users(facts):
+        report.note("site", "its log, %s.log, stays: it belongs to the user "
+                    "that mamayo runs as" % app.name)
 
 
 def tell_gone(site, app):

@@ -260,8 +260,7 @@ def _():
     server = Lighttpd(m).start()
     for signo in (signal.SIGINT, signal.SIGTERM):
         process = start(server.url("/"))
-        within(20, lambda: [n for n in os.listdir(m.path("logs"))
-                            if n.startswith("doctor-")])
+        within(20, lambda: [n for n in left() if n.endswith(".log")])
         process.send_signal(signo)
         process.communicate(timeout=30)
         m.others.remove(process)
