@@ -268,6 +268,7 @@ class Worker:
                 told.update(ours("mamayo_describe").framework(
                     self.application))
         except Failed as failed:
+            ours("mamayo_advice").add(failed, self.name)
             log("error", "the application cannot start: %s%s" % (
                 failed.text, failed.detail and "\n" + failed.detail))
             self.say(type="failed", kind=failed.kind, text=failed.text,
@@ -696,9 +697,15 @@ class Worker:
         detail = trace(error)
         if len(self.blamed) < BLAMED_MOST:
             self.blamed += involved(error)[:BLAMED_MOST]
-        log("error", "%s: %s, reference %s\n%s" % (
-            answer, type(error).__name__, reference, detail))
-        return reference, detail
+        more = ""
+        if isinstance(error, MemoryError):
+            try:
+                more = ours("mamayo_advice").no_memory()
+            except Exception:  # not even for that
+                pass
+        log("error", "%s: %s, reference %s%s\n%s" % (
+            answer, type(error).__name__, reference, more, detail))
+        return reference, detail + more
 
 
 def newest_modules():

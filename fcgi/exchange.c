@@ -22,6 +22,7 @@
 #define EXCHANGE_ROUTED     60000 /* ms to find out where a request belongs */
 #define EXCHANGE_LOOK       1000  /* ms between looks for a direct answer */
 #define EXCHANGE_LOOK_AGAIN 100   /* ms to the second look that must agree */
+#define EXCHANGE_VERDICT    1000  /* ms of waiting for one that a page shows */
 #define EXCHANGE_LOOKS      2
 #define EXCHANGE_LARGE      32768 /* bytes of a record: need not be read */
 #define EXCHANGE_APP_MOST   256   /* bytes of a name that a page tells */
@@ -128,6 +129,8 @@ exchange_arm(struct exchange *ex, int64_t now)
 
 	if (ex->state == EXCHANGE_WAITING)
 		at = exchange_patience(ex);
+	else if (ex->is_mourned)
+		at = now + EXCHANGE_VERDICT;
 	else if (ex->is_direct)
 		at = now + (ex->over > 0 ? EXCHANGE_LOOK_AGAIN : EXCHANGE_LOOK);
 	else if (!ex->is_asked)
@@ -520,7 +523,12 @@ exchange_died(struct exchange *ex, int64_t now)
 	/* The supervisor's verdict was sent before this end: it knows why. */
 	loop_unwatch(rules->loop, &ex->answer);
 	ex = rules->hear(rules, counter, now);
-	if (ex != NULL)
+	if (ex == NULL)
+		return;
+	if (ex->queue->is_debugged && !ex->conn->wrote && !ex->is_mourned) {
+		ex->is_mourned = 1; /* for the page: how it has died */
+		exchange_arm(ex, now);
+	} else
 		exchange_fail(ex, 502, "died", PAGE_DIED, 0, now);
 }
 
@@ -531,7 +539,7 @@ exchange_pump(struct exchange *ex, int64_t now)
 	struct conn *c = ex->conn;
 	int turns = 0;
 
-	if (ex->state != EXCHANGE_RUNNING || ex->is_direct)
+	if (ex->state != EXCHANGE_RUNNING || ex->is_direct || ex->is_mourned)
 		return;
 	while (got == GOT_SOME && conn_room(c) >= CONN_PIECE &&
 	       turns++ < EXCHANGE_TURN_MOST)
@@ -573,9 +581,13 @@ exchange_drain(struct exchange *ex, int64_t now)
 
 void
 exchange_verdict(struct exchange *ex, int status, const char *code,
-    const char *text, enum board_wrote wrote, int64_t now)
+    const char *text, const char *detail, enum board_wrote wrote, int64_t now)
 {
 	struct conn *c = ex->conn;
+	struct page page = { .status = status,
+		.code = code,
+		.text = text,
+		.detail = *detail != '\0' ? detail : NULL };
 
 	if (ex->is_direct && wrote == BOARD_ALL) {
 		exchange_free(ex);
@@ -585,7 +597,7 @@ exchange_verdict(struct exchange *ex, int status, const char *code,
 	if (ex->is_direct)
 		conn_reclaim(c, wrote);
 	if (exchange_drain(ex, now) != GOT_DONE)
-		exchange_fail(ex, status, code, text, 0, now);
+		exchange_show(ex, &page, now);
 }
 
 static void
@@ -692,7 +704,7 @@ exchange_running(struct exchange *ex, const struct board *board, int64_t now)
 		return;
 	}
 	ex->conn->keep = 0; /* it may still write */
-	exchange_verdict(ex, 504, "timeout", PAGE_LATE,
+	exchange_verdict(ex, 504, "timeout", PAGE_LATE, "",
 	    (enum board_wrote)word[BOARD_WROTE], now);
 }
 
@@ -721,7 +733,7 @@ exchange_look(struct exchange *ex, int64_t now)
 		if (++ex->over < EXCHANGE_LOOKS)
 			exchange_arm(ex, now);
 		else
-			exchange_verdict(ex, 502, "died", PAGE_DIED,
+			exchange_verdict(ex, 502, "died", PAGE_DIED, "",
 			    (enum board_wrote)board->word[BOARD_WROTE], now);
 		return;
 	case FATE_UNKNOWN:
@@ -750,6 +762,10 @@ exchange_due(struct timer *t, int64_t now)
 	}
 	if (ex->state == EXCHANGE_WAITING && now >= exchange_patience(ex)) {
 		exchange_too_late(ex, now);
+		return;
+	}
+	if (ex->is_mourned) {
+		exchange_died(ex, now);
 		return;
 	}
 	if (ex->state == EXCHANGE_RUNNING && ex->is_direct) {

@@ -37,6 +37,7 @@ struct queue {
 	int send, receive;  /* -1: not here (yet, or any more) */
 	int is_asked;       /* the supervisor was asked for it */
 	int is_ready;       /* a worker runs */
+	int is_debugged;    /* its pages show what went wrong */
 	json_int_t crashes; /* workers of it that ended without being asked */
 	int is_over;        /* takes no more; freed when in_flight is 0 */
 	int is_offered;     /* to the next supervisor, when its own had died */
@@ -99,6 +100,7 @@ struct exchange {
 	int is_for_app;  /* there is no file for it */
 	int is_prefixed; /* the parameters are in the spool file */
 	int is_asked;    /* see ask */
+	int is_mourned;  /* the worker has died, and its page is to say how */
 	int has_heartbeat;
 
 	int is_direct;
@@ -137,9 +139,10 @@ void exchange_fail(struct exchange *, int status, const char *code,
     const char *text, int retry_after, int64_t now);
 
 /* The supervisor's word on it. verdict frees ex (after the answer's last bytes
- * have been read; wrote counts if it is direct); taken may. */
+ * have been read; wrote counts if it is direct); taken may. detail is shown on
+ * the page, unless it is "". */
 void exchange_verdict(struct exchange *, int status, const char *code,
-    const char *text, enum board_wrote wrote, int64_t now);
+    const char *text, const char *detail, enum board_wrote wrote, int64_t now);
 void exchange_taken(struct exchange *, int taken, int64_t now);
 
 /* Is it direct, and over as far as the boards tell? */

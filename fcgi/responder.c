@@ -1238,6 +1238,7 @@ responder_learn(struct queue *q, const json_t *message)
 	q->timeout = responder_seconds(message, "timeout");
 	q->queue_timeout = responder_seconds(message, "queue_timeout");
 	q->start_timeout = responder_seconds(message, "start_timeout");
+	q->is_debugged = link_true(message, "debug");
 }
 
 /* Takes the descriptors. */
@@ -1364,6 +1365,7 @@ responder_take_verdict(struct exchange *ex, const json_t *message, int64_t now)
 	if (!ex->is_direct || link_true(message, "ended"))
 		exchange_verdict(ex, (int)link_int(message, "status"),
 		    link_string(message, "code"), link_string(message, "text"),
+		    link_string(message, "detail"),
 		    (enum board_wrote)link_int(message, "wrote"), now);
 }
 

@@ -86,10 +86,10 @@
  *            served without the app, as it is tried: [address below mount,
  *            directory, ...]
  *   queue    name, generation, queue, max, timeout, queue_timeout,
- *            start_timeout, ready: whether a worker runs, crashes: how many
- *            have ended that were not asked to, requests: how many those had
- *            answered that have ended; two descriptors: the send and the
- *            receive end
+ *            start_timeout, debug, ready: whether a worker runs, crashes:
+ *            how many have ended that were not asked to, requests: how many
+ *            those had answered that have ended; two descriptors: the send
+ *            and the receive end
  *   refused  name, status, code, text: there is no queue for it now
  *   app      as queue, without descriptors: something of it has changed
  *   adopted  as app: the queue that was offered, and its workers, are ours
@@ -101,7 +101,8 @@
  *   outdated version, protocol       you speak another protocol than the
  *            supervisor that there is, or will be in a moment: nothing more
  *            comes. Understood in all versions, as `hello` is
- *   verdict  counter, status, code, text, ended: whether the worker has (a
+ *   verdict  counter, status, code, text, detail (for the owner, on the
+ *            page), ended: whether the worker has (a
  *            direct answer may still be written before), wrote (enum
  *            board_wrote)
  *   taken    counter, taken

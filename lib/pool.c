@@ -17,6 +17,7 @@
 #include "lib/adapters.h"
 #include "lib/backoff.h"
 #include "lib/clock.h"
+#include "lib/ending.h"
 #include "lib/fd.h"
 #include "lib/launch.h"
 #include "lib/link.h"
@@ -38,6 +39,8 @@
 #define POOL_ANSWERS         64   /* waiting requests answered per turn */
 #define POOL_STOP_TURNS      1000
 #define POOL_SNDBUF          (4 * 1024 * 1024) /* asked for; the system lets less */
+
+#define POOL_VMSTAT "/proc/vmstat"
 
 #define POOL_LATES                                                  \
 	2 /* generations in a row whose files change as they start: \
@@ -581,6 +584,7 @@ pool_add_worker(struct pool *p, struct worker *w, int64_t now)
 	p->workers = w;
 	p->nworkers++;
 	p->started_at = now;
+	w->oom_kills = ending_oom_kills(POOL_VMSTAT);
 }
 
 /* Everything is known: starts the process. */
@@ -881,12 +885,13 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
  * application's process, so it is shut down only if it is a socket.
  */
 static void
-pool_end_connection(struct worker *w)
+pool_end_connection(struct worker *w, const char *detail)
 {
 	struct page page = { .status = 504,
 		.code = "timeout",
 		.text = PAGE_LATE,
 		.app = ((const struct pool *)w->owner)->app.name,
+		.detail = detail,
 		.head = w->board.word[BOARD_REQUEST_ID] > UINT16_MAX };
 	unsigned char *reply;
 	size_t n;
@@ -905,24 +910,28 @@ pool_end_connection(struct worker *w)
 
 /* A worker that was ready has ended unasked: one may, many may not. */
 static void
-pool_crashed(struct pool *p, const char *line, int64_t now)
+pool_crashed(
+    struct pool *p, const struct worker *w, const char *line, int64_t now)
 {
-	char *subject, *text;
+	char *subject, *text, *words;
 
 	memmove(p->crashed, p->crashed + 1,
 	    (POOL_CRASHES - 1) * sizeof p->crashed[0]);
 	p->crashed[POOL_CRASHES - 1] = now;
 	if (p->crashed[0] == 0 || now - p->crashed[0] >= POOL_CRASHES_MS)
 		return;
+	words = ending_last_words(p->log.path, w->status);
 	subject = xprintf("workers of %s crash", p->app.name);
 	text = xprintf(
 	    "%d worker processes of the application \"%s\" have ended within "
 	    "%lld seconds, without having been asked to. The last:\n\n"
 	    "    %s\n\n"
 	    "Visitors whose requests they were answering got an error (status "
-	    "502); mamayo has started others in their place.\n",
+	    "502); mamayo has started others in their place. The last lines of "
+	    "the application's log:\n\n%s",
 	    POOL_CRASHES, p->app.name, (long long)(now - p->crashed[0]) / 1000,
-	    line);
+	    line, words != NULL ? words : "(none)\n");
+	free(words);
 	p->host->incident(p->host, p, "crash", subject, text);
 	free(text);
 	free(subject);
@@ -946,15 +955,59 @@ pool_was_stuck(struct pool *p, const char *line)
 	free(subject);
 }
 
+/* For behind proc_status_text(): what it means. */
+static const char *
+pool_meaning(const struct worker *w, enum worker_state was)
+{
+	uint64_t oom = ending_oom_kills(POOL_VMSTAT);
+
+	if (w->stuck != 0 && w->stuck == w->board.word[BOARD_COUNTER])
+		return ending_stuck();
+	if (was == WORKER_STUCK || was == WORKER_KILLED)
+		return ""; /* we did that, and have said why */
+	return ending_advice(
+	    w->status, oom > w->oom_kills ? oom - w->oom_kills : 0);
+}
+
+/* What the page of a lost request shows of it; NULL without "debug". */
+static char *
+pool_detail_of_end(
+    const struct pool *p, const struct worker *w, const char *line)
+{
+	char *words, *detail;
+
+	if (!p->settings.debug)
+		return NULL;
+	words = ending_last_words(p->log.path, w->status);
+	detail = xprintf("%s\n\n%s", line, words != NULL ? words : "");
+	free(words);
+	return detail;
+}
+
+/* Whoever waited for it gets a page. */
+static void
+pool_tell_of_end(struct pool *p, struct worker *w, const char *detail)
+{
+	int is_stuck = w->board.word[BOARD_COUNTER] == w->stuck;
+
+	if (w->connection != -1)
+		pool_end_connection(w, detail);
+	else
+		p->host->verdict(p->host, &w->board, 1, is_stuck ? 504 : 502,
+		    is_stuck ? "timeout" : "died",
+		    is_stuck ? PAGE_LATE : PAGE_DIED,
+		    detail != NULL ? detail : "");
+}
+
 /* The lines that say how a worker came to its end, and the page for whoever
  * was waiting for it. */
 static void
 pool_obituary(
     struct pool *p, struct worker *w, enum worker_state was, int64_t now)
 {
-	const uint64_t *board = w->board.word;
+	const char *meaning;
 	char how[128], url[4 * SCOREBOARD_URL_MOST + 8];
-	char *line;
+	char *line, *detail;
 
 	if (w->pid == 0)
 		return; /* it was ordered, and never came */
@@ -965,24 +1018,22 @@ pool_obituary(
 		return;
 	}
 	p->crashes++;
+	meaning = pool_meaning(w, was);
 	if (worker_is_busy(w)) {
 		log_escape(url, sizeof url, w->board.url, strlen(w->board.url));
-		line = xprintf("worker %ld ended while it answered %s: %s",
-		    (long)w->pid, url, how);
-		if (w->connection != -1)
-			pool_end_connection(w);
-		else if (board[BOARD_COUNTER] == w->stuck)
-			p->host->verdict(
-			    p->host, &w->board, 1, 504, "timeout", PAGE_LATE);
-		else
-			p->host->verdict(
-			    p->host, &w->board, 1, 502, "died", PAGE_DIED);
+		line = xprintf("worker %ld ended while it answered %s: %s%s",
+		    (long)w->pid, url, how, meaning);
 	} else
-		line = xprintf("worker %ld ended: %s", (long)w->pid, how);
+		line = xprintf(
+		    "worker %ld ended: %s%s", (long)w->pid, how, meaning);
+	detail = pool_detail_of_end(p, w, line);
 	pool_to_log(p, line);
 	log_warn("%s: %s", p->app.name, line);
+	if (worker_is_busy(w)) /* who is told finds it in the log */
+		pool_tell_of_end(p, w, detail);
+	free(detail);
 	if (was == WORKER_READY)
-		pool_crashed(p, line, now);
+		pool_crashed(p, w, line, now);
 	free(line);
 }
 
@@ -1007,7 +1058,8 @@ static void
 pool_after_death(
     struct pool *p, struct worker *w, enum worker_state was, int64_t now)
 {
-	char how[128], text[256];
+	const char *meaning;
+	char how[128], *text, *words;
 
 	proc_status_text(w->status, how, sizeof how);
 	if (was == WORKER_LEAVING)
@@ -1020,21 +1072,22 @@ pool_after_death(
 	p->failed_at = now;
 	if (w->ready != 0 && p->failures++ == 0)
 		return; /* once may be the fault of its first request */
+	if (w->ready == 0 && (was == WORKER_STUCK || was == WORKER_KILLED))
+		return; /* has failed already */
+	meaning = pool_meaning(w, was);
+	words = ending_last_words(p->log.path, w->status);
 	if (w->ready != 0) {
 		p->failures--; /* counted again there */
-		snprintf(text, sizeof text,
-		    "its process ended %lld ms after it was ready: %s",
-		    (long long)(now - w->ready), how);
-		pool_fail(p, "cannot-start", text, NULL, now - w->ready, now);
-		return;
-	}
-	if (was == WORKER_STUCK || was == WORKER_KILLED)
-		return; /* has failed already */
-	snprintf(text, sizeof text,
-	    "its process ended while it was starting: %s; what it printed is "
-	    "above in this log",
-	    how);
-	pool_fail(p, "cannot-start", text, NULL, -1, now);
+		text = xprintf(
+		    "its process ended %lld ms after it was ready: %s%s",
+		    (long long)(now - w->ready), how, meaning);
+	} else
+		text = xprintf("its process ended while it was starting: %s%s",
+		    how, meaning);
+	pool_fail(p, "cannot-start", text, words,
+	    w->ready != 0 ? now - w->ready : -1, now);
+	free(words);
+	free(text);
 }
 
 /* A start that hangs, or that does not talk to us any more, has failed: the
@@ -1359,7 +1412,9 @@ pool_stuck(struct pool *p, struct worker *w, int64_t now)
 	if (w->board.word[BOARD_RESPONDER] == 0)
 		w->connection = proc_take_fd(
 		    &w->proc, (int)w->board.word[BOARD_CONNECTION]);
-	p->host->verdict(p->host, &w->board, 0, 504, "timeout", PAGE_LATE);
+	if (!p->settings.debug) /* else when there is a stack to show */
+		p->host->verdict(
+		    p->host, &w->board, 0, 504, "timeout", PAGE_LATE, "");
 	worker_feed(w, WORKER_SILENT, now);
 }
 

@@ -65,9 +65,10 @@ struct pool_host {
 	/* Requests in flight for it, as the responders say. */
 	unsigned (*claims)(struct pool_host *, const struct pool *);
 	/* The request on the board of a worker is lost: its responder is to
-	 * know, when that is decided and when the worker has ended. */
+	 * know, when that is decided and when the worker has ended. detail:
+	 * what its page shows the owner, or "". */
 	void (*verdict)(struct pool_host *, const struct board *, int has_ended,
-	    int status, const char *code, const char *text);
+	    int status, const char *code, const char *text, const char *detail);
 	/* Its owner may want to know. The kind is a word of ours. */
 	void (*incident)(struct pool_host *, const struct pool *,
 	    const char *kind, const char *subject, const char *text);

@@ -161,7 +161,8 @@ peer_tell(struct peer *peer, json_t *message)
 
 static void
 supervisor_verdict(struct pool_host *host, const struct board *board,
-    int has_ended, int status, const char *code, const char *text)
+    int has_ended, int status, const char *code, const char *text,
+    const char *detail)
 {
 	struct supervisor *s = (struct supervisor *)host;
 	struct peer *peer;
@@ -170,11 +171,12 @@ supervisor_verdict(struct pool_host *host, const struct board *board,
 		if (peer->role == PEER_RESPONDER &&
 		    peer->responder == board->word[BOARD_RESPONDER])
 			peer_tell(peer,
-			    json_pack("{s:s, s:I, s:i, s:s, s:s, s:b, s:I}",
+			    json_pack(
+				"{s:s, s:I, s:i, s:s, s:s, s:s, s:b, s:I}",
 				"type", "verdict", "counter",
 				(json_int_t)board->word[BOARD_COUNTER],
 				"status", status, "code", code, "text", text,
-				"ended", has_ended, "wrote",
+				"detail", detail, "ended", has_ended, "wrote",
 				(json_int_t)board->word[BOARD_WROTE]));
 }
 
@@ -204,12 +206,13 @@ supervisor_terms(const struct pool *p, const char *type)
 	const struct app_settings *settings = &p->settings;
 
 	return json_pack(
-	    "{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:I, s:I}", "type",
-	    type, "name", p->app.name, "generation", p->generation, "queue",
-	    settings->queue, "max", p->max, "timeout", settings->timeout,
-	    "queue_timeout", settings->queue_timeout, "start_timeout",
-	    settings->start_timeout, "ready", p->state == POOL_READY, "crashes",
-	    (json_int_t)p->crashes, "requests", (json_int_t)p->requests);
+	    "{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:I, s:I}",
+	    "type", type, "name", p->app.name, "generation", p->generation,
+	    "queue", settings->queue, "max", p->max, "timeout",
+	    settings->timeout, "queue_timeout", settings->queue_timeout,
+	    "start_timeout", settings->start_timeout, "debug", settings->debug,
+	    "ready", p->state == POOL_READY, "crashes", (json_int_t)p->crashes,
+	    "requests", (json_int_t)p->requests);
 }
 
 static struct pool *
@@ -899,7 +902,7 @@ supervisor_tell_of_dead(struct supervisor *s)
 	for (o = s->orphans.first; o != NULL; o = o->next)
 		if (o->is_dead)
 			supervisor_verdict(
-			    &s->host, &o->board, 1, 502, "died", PAGE_DIED);
+			    &s->host, &o->board, 1, 502, "died", PAGE_DIED, "");
 }
 
 static json_t *
@@ -1118,7 +1121,7 @@ supervisor_adopt_workers(struct supervisor *s, struct pool *p, int64_t now)
 		if (pool_adopt_worker(p, o->page, o->pid, now) == -1 &&
 		    orphan_has_lost(o, s->host.boards_dir))
 			supervisor_verdict(
-			    &s->host, &o->board, 1, 502, "died", PAGE_DIED);
+			    &s->host, &o->board, 1, 502, "died", PAGE_DIED, "");
 		free(o);
 	}
 	for (peer = s->peers; peer != NULL; peer = next) {

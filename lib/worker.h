@@ -65,6 +65,7 @@ struct worker {
 	int has_sockets;       /* ... and has been lent some */
 	int connection;        /* taken from it because it is stuck; or -1 */
 	struct recycle limits; /* when another one is to take its place */
+	uint64_t oom_kills;    /* of the system, when it was started */
 	dev_t log_device;      /* the log that it writes to */
 	ino_t log_inode;
 	void (*said)(struct worker *, const json_t *, int64_t now);

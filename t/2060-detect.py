@@ -337,8 +337,9 @@ def _():
                                 "flask_of_mine; to install it: " + PYTHON],
                      files)
     assert message["text"].endswith(
-        "-m venv {0}/venv && {0}/venv/bin/pip install flask_of_mine".format(
-            os.path.realpath(message["directory"]))), message["text"]
+        "-m venv {0}/venv && {0}/venv/bin/pip install flask_of_mine; or,"
+        " simpler: write it into requirements.txt, and run: mamayo setup"
+        " app".format(os.path.realpath(message["directory"]))), message["text"]
     venv = os.path.join(root, "venv")
     os.makedirs(os.path.join(venv, "bin"))
     python = os.path.join(venv, "bin", "python")
@@ -349,11 +350,15 @@ def _():
     assert message["text"].endswith(
         "to install it: %s/bin/pip install flask_of_mine" % os.path.realpath(
             venv)), message["text"]
-    message = failed("module", [], dict(files, **{"requirements.txt": "x"}),
-                     python=python)
+    message = failed("module", [], dict(files, **{
+        "requirements.txt": "Flask-of.Mine >= 1"}), python=python)
     assert message["text"].endswith(
         "/bin/pip install -r %s/requirements.txt" % os.path.realpath(
             message["directory"])), message["text"]
+    failed("module", ["/requirements.txt; flask_of_mine is not in that file:"
+                      " write it there first"], dict(
+        files, **{"requirements.txt": "# flask_of_mine\nflask-of-mine-too\n"}),
+        python=python)
     failed("module", ["/bin/pip install PyYAML"], {
         "wsgi.py": "raise ModuleNotFoundError('x', name='yaml')\n"},
         python=python)
