@@ -43,7 +43,7 @@ from time import monotonic
 from mamayo_answer import (application, Answer, FileWrapper, VisitorGone,
                            MSG_NOSIGNAL)
 from mamayo_detect import Failed, consulted, find, involved, ours
-from mamayo_words import change_log, log, log_stream, trace
+from mamayo_words import change_log, log, log_once, log_stream, trace
 #@ from mamayo_testpoint import at, monotonic
 
 MSG_CMSG_CLOEXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0x40000000 if
@@ -633,6 +633,9 @@ class Worker:
         return True
 
     def refuse(self, answer):
+        log_once("a request has waited for longer than queue_timeout and gets"
+                 " status 503: there must be more \"workers\" or faster"
+                 " answers")
         try:
             answer.send_page(503, "queue-full", "Many people are using this"
                              " site just now. Please try again in a moment.")

@@ -22,6 +22,7 @@
 #define EXCHANGE_ROUTED     60000 /* ms to find out where a request belongs */
 #define EXCHANGE_LOOK       1000  /* ms between looks for a direct answer */
 #define EXCHANGE_LOOK_AGAIN 100   /* ms to the second look that must agree */
+#define EXCHANGE_COMPLAIN   60000 /* ms between lines about the same */
 #define EXCHANGE_VERDICT    1000  /* ms of waiting for one that a page shows */
 #define EXCHANGE_LOOKS      2
 #define EXCHANGE_LARGE      32768 /* bytes of a record: need not be read */
@@ -285,8 +286,10 @@ exchange_show(struct exchange *ex, struct page *page, int64_t now)
 	struct conn *c = ex->conn;
 	char app[EXCHANGE_APP_MOST];
 
-	if (ex->queue != NULL && page->status != 503 &&
-	    strlen(ex->queue->name) < sizeof app) {
+	if (strcmp(page->code, "protocol") == 0)
+		page->app = ""; /* mamayo.log has it */
+	else if (ex->queue != NULL && page->status != 503 &&
+		 strlen(ex->queue->name) < sizeof app) {
 		snprintf(app, sizeof app, "%s", ex->queue->name);
 		page->app = app; /* the queue may go with ex */
 	}
@@ -324,7 +327,9 @@ exchange_abandon(struct exchange *ex)
 static void
 exchange_nonsense(struct exchange *ex, int64_t now)
 {
-	log_error("%s: a worker answered with something that is not FastCGI",
+	log_error("%s: a worker answered with something that is not FastCGI: "
+		  "has the application used a descriptor that it did not "
+		  "open?",
 	    ex->queue->name);
 	exchange_fail(ex, 502, "protocol", PAGE_DIED, 0, now);
 }
@@ -605,6 +610,12 @@ exchange_too_late(struct exchange *ex, int64_t now)
 {
 	int is_ready = ex->queue != NULL && ex->queue->is_ready;
 
+	if (is_ready && log_again(&ex->queue->told, EXCHANGE_COMPLAIN, now))
+		log_warn("%s: a request has waited for longer than %lld s "
+			 "(queue_timeout), and gets status 503: it needs more "
+			 "\"workers\" or faster answers",
+		    ex->queue->name,
+		    (long long)(ex->queue->queue_timeout / 1000));
 	exchange_fail(ex, 503, is_ready ? "queue-full" : "starting",
 	    is_ready ? PAGE_BUSY : PAGE_STARTING, 5, now);
 }

@@ -45,6 +45,7 @@ struct queue {
 			  kept, for what no worker has taken */
 	int is_served; /* over, but what is in it will be taken: receive is
 			  kept, to see what waits */
+	int64_t told;  /* when it was last said that it is busy */
 	json_int_t requests;      /* answered by workers of it that have gone */
 	unsigned in_flight, most; /* handed over and waiting for room; limit */
 	unsigned workers;         /* that there may be: a part of the limit */

@@ -959,6 +959,12 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		return; /* considered again when it is there */
 	}
 	if (responder_is_full(r, q, now)) {
+		if (log_again(&q->told, RESPONDER_COMPLAIN, now))
+			log_warn(
+			    "%s: %u requests are being answered or wait, "
+			    "and no more may (\"queue\" and \"workers\" in "
+			    "mamayo.json): others get status 503",
+			    q->name, q->in_flight);
 		exchange_fail(ex, 503, "queue-full", PAGE_BUSY, 5, now);
 		return;
 	}

@@ -112,7 +112,7 @@ put_word(struct out *o, const char *name)
 	char word[PAGE_APP_MOST + 1];
 	size_t n = 0;
 
-	if (*name != '\0' && name[strspn(name, plain)] == '\0') {
+	if (name[strspn(name, plain)] == '\0') {
 		put_escaped(o, name, PAGE_APP_MOST, "");
 		return;
 	}
@@ -133,8 +133,11 @@ put_owner(struct out *o, const struct page *p)
 		return;
 	put_string(o, "<p class=\"soft\">");
 	if (p->app != NULL) {
-		put_string(o, "Is this site yours? <code>mamayo logs ");
-		put_word(o, p->app);
+		put_string(o, "Is this site yours? <code>mamayo logs");
+		if (*p->app != '\0') {
+			put_string(o, " ");
+			put_word(o, p->app);
+		}
 		put_string(o, "</code> says why.");
 	}
 	if (p->reference != NULL) {

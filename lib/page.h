@@ -40,7 +40,8 @@ struct page {
 	const char *title;     /* "Not found" */
 	const char *text;      /* one or two sentences for the visitor */
 	const char *detail;    /* preformatted text for the owner, or NULL */
-	const char *app;       /* whose log has the reason, or NULL */
+	const char *app;       /* whose log has the reason, "" for mamayo's
+				* own, or NULL */
 	const char *reference; /* "3f2a91bc", or NULL */
 	int retry_after;       /* seconds, 0: no Retry-After */
 	int head;              /* a HEAD request: headers only */

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import fcgi
 from harness import SRCDIR, equal, run, test, within
 from mamayo import Mamayo
 
@@ -252,6 +253,29 @@ def _():
     e.says("/sleep", "it was stuck", 'application.py", line 11 in inner',
            'raise "timeout"')
     assert "silent for 2 seconds (timeout)" in e.log
+
+
+@test("too many visitors: which application, how many, and which setting")
+def _():
+    m.app("busy", HOW.replace("60", "1"), workers={"max": 1}, queue=0)
+    with m.connect() as one:
+        one.send(fcgi.request("/busy/sleep"))
+        within(10, lambda: m.workers("busy"))
+        got = m.get("/busy/odd")
+        equal((got.status, got.error), (503, "queue-full"))
+        assert re.search(r"busy: 1 requests are being answered or wait.*"
+                         r'"queue" and "workers"', m.log()), m.log()
+        one.answer()
+    m.app("waits", HOW.replace("60", "2"), workers={"max": 1}, timeout=9,
+          queue_timeout=1)
+    equal(m.get("/waits/odd").status, 500)
+    with m.connect() as one:
+        one.send(fcgi.request("/waits/sleep"))
+        one.taken()
+        got = m.get("/waits/odd")
+        equal((got.status, got.error), (503, "queue-full"))
+        one.answer()
+    within(10, lambda: "queue_timeout" in m.log("waits") + m.log(), "a word")
 
 
 @test("behind a worker that accepts itself, too")

@@ -98,6 +98,7 @@ START_TEST(test_what_was_given_is_there)
 	char *answer;
 
 	p.status = 503;
+	p.app = "a b";
 	p.reference = "3f2a91bc";
 	p.retry_after = 7;
 	p.detail = "Traceback:\n\tline <1>\n";
@@ -106,7 +107,14 @@ START_TEST(test_what_was_given_is_there)
 	ck_assert(has_header(answer, "Retry-After: 7"));
 	ck_assert_ptr_nonnull(strstr(body_of(answer), "3f2a91bc"));
 	ck_assert_ptr_nonnull(
+	    strstr(body_of(answer), "<code>mamayo logs 'a b'</code>"));
+	ck_assert_ptr_nonnull(
 	    strstr(body_of(answer), "Traceback:\n\tline &lt;1&gt;\n"));
+	free(answer);
+	p.app = "";
+	answer = made(&p);
+	ck_assert_ptr_nonnull(
+	    strstr(body_of(answer), "<code>mamayo logs</code>"));
 	free(answer);
 }
 END_TEST
@@ -154,7 +162,7 @@ START_TEST(test_what_is_not_literal_is_escaped)
 	p.title = "<script>\"a\" & 'b'</script>";
 	p.text = "</p><img src=x onerror=alert(1)>";
 	p.detail = "</pre><script>";
-	p.reference = "<b>";
+	p.reference = p.app = "<b>";
 	answer = made(&p);
 	ck_assert_ptr_null(strstr(body_of(answer), "<script"));
 	ck_assert_ptr_null(strstr(body_of(answer), "<img"));
@@ -178,6 +186,7 @@ START_TEST(test_no_control_byte_gets_through)
 	every[n++] = 'x';
 	every[n] = '\0';
 	p.code = p.title = p.text = p.detail = p.reference = every;
+	p.app = every;
 	answer = made(&p);
 	for (const char *c = answer; *c != '\0'; c++)
 		ck_assert_msg((unsigned char)*c >= 32 || *c == '\n' ||
@@ -215,7 +224,7 @@ START_TEST(test_without_a_detail_it_is_never_longer_than_a_page_of_memory)
 		text[0] = '\0';
 		for (size_t n = 0; n + 5 < sizeof text; n += strlen(fill[i]))
 			strcpy(text + n, fill[i]);
-		p.code = p.title = p.text = p.reference = text;
+		p.code = p.title = p.text = p.reference = p.app = text;
 		p.retry_after = 2147483647;
 		answer = made(&p);
 		ck_assert_uint_le(strlen(answer), PAGE_MOST);
