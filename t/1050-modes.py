@@ -14,20 +14,22 @@ from harness import equal, run, test, within
 from mamayo import Mamayo, alive, kill
 
 MIB = 1 << 20
+SLACK = 0.5  # s, for a machine that does other things, too
 
 
 class Mode:
     """A way to ask an account whose only application is ROOT."""
 
-    def __init__(self, name, software, keep=False, accepts=False):
+    def __init__(self, name, software, keep=False, accepts=False, **app):
         self.name, self.software, self.keep = name, software, keep
         self.accepts = accepts
+        self.app = app  # settings of the application
         self.m = None
 
     def start(self):
         if self.m is None:
             self.m = m = Mamayo(timeout=20, workers={"max": 2})
-            m.app("ROOT")
+            m.app("ROOT", **self.app)
             self.launch(m)
         return self.m
 
@@ -83,6 +85,7 @@ class Mode:
         return got
 
 
+PLAIN = {"accel": False, "preload": "none"}
 MODES = [
     Mode("pumped", "test/1"),
     Mode("pumped, kept", "test/1", keep=True),
@@ -91,6 +94,11 @@ MODES = [
     Mode("direct, nginx, kept", "nginx/1.22.1", keep=True),
     Mode("accepting", "lighttpd/1.4.69", accepts=True),
     Mode("accepting, kept", "nginx/1.22.1", keep=True, accepts=True),
+    # without the accelerator, which is what accepts, and forked by nobody
+    Mode("pumped, plain", "test/1", **PLAIN),
+    Mode("direct, nginx, kept, plain", "nginx/1.22.1", keep=True, **PLAIN),
+    Mode("accepting, not forked", "lighttpd/1.4.69", accepts=True,
+         preload="none"),
 ]
 
 
@@ -208,7 +216,7 @@ def _(mode, m):
 @in_every_mode("a worker that is stopped in its request: 504")
 def _(mode, m):
     mine = Mamayo(timeout=1)
-    mine.app("ROOT")
+    mine.app("ROOT", **mode.app)
     mode.launch(mine)
     c = mode.send("/gate?name=never", account=mine)
     mine.has("started never")
@@ -255,10 +263,36 @@ def _(mode, m):
         kill(pid)
 
 
+@in_every_mode("a worker that dies while a child of it has everything open:"
+               " 502 within a second, and the next is fine")
+def _(mode, m):
+    mine = Mamayo(timeout=20)
+    mine.app("ROOT", **mode.app)
+    mode.launch(mine)
+    mode.settled(mine)
+    c = mode.send("/leave_child?name=let-go&then=die", account=mine)
+    mine.has("child ")
+    begin = time.monotonic()
+    if mode.accepts:
+        c.socket.settimeout(1.5)  # nobody else knows of that connection
+    try:
+        got = c.answer(keep=mode.keep)
+        equal((got.status, got.error), (502, "died"))
+        assert time.monotonic() - begin < 1 + SLACK
+    except (fcgi.Cut, ConnectionError, TimeoutError):
+        assert mode.accepts
+    equal(mode.get("/unread", account=mine).status, 200)
+    mine.open_gate("let-go")
+    c.close()
+    child = [x for x in mine.journal() if x.startswith("child ")][-1]
+    within(20, lambda: not alive(int(child.split()[1])), "the child's end")
+    mine.end()
+
+
 @in_every_mode("a full queue: 503 at once, the others are answered")
 def _(mode, m):
     mine = Mamayo(queue=2, workers={"max": 1})
-    mine.app("ROOT")
+    mine.app("ROOT", **mode.app)
     mode.launch(mine)
     equal(mode.get("/unread", account=mine).status, 200)
     waiting = [mode.send("/gate?name=open", account=mine)]
@@ -281,14 +315,14 @@ def _(mode, m):
 @in_every_mode("a cold start, and one that fails")
 def _(mode, m):
     mine = Mamayo()
-    mine.app("ROOT", "1 / 0")
+    mine.app("ROOT", "1 / 0", **mode.app)
     if mode.accepts:
         mine.listen()
     else:
         mine.start()
     got = mode.get("/", account=mine)
     equal((got.status, got.error), (503, "cannot-start"))
-    mine.app("ROOT")
+    mine.app("ROOT", **mode.app)
     equal(mode.get("/unread", account=mine).status, 200)
     mine.end()
 
@@ -297,7 +331,7 @@ def _(mode, m):
                " is lost")
 def _(mode, m):
     mine = Mamayo()
-    mine.app("ROOT")
+    mine.app("ROOT", **mode.app)
     mode.launch(mine)
     c = mode.send("/half?name=kill&size=1000", account=mine)
     mine.has("half kill")
@@ -314,7 +348,7 @@ def _(mode, m):
                " nothing is lost")
 def _(mode, m):
     mine = Mamayo()
-    mine.app("ROOT")
+    mine.app("ROOT", **mode.app)
     mode.launch(mine)
     c = mode.send("/half?name=stop&size=1000", account=mine)
     mine.has("half stop")
@@ -352,7 +386,7 @@ def _(mode, m):
 @kept("connections that are idle are not counted as requests")
 def _(mode, m):
     mine = Mamayo(queue=2, workers={"max": 1})
-    mine.app("ROOT")
+    mine.app("ROOT", **mode.app)
     mode.launch(mine)
     idle = []
     for _ in range(10):
@@ -400,7 +434,7 @@ def _(mode, m):
       " rather than used again")
 def _(mode, m):
     mine = Mamayo(queue_timeout=1, timeout=30, workers={"max": 1})
-    mine.app("ROOT")
+    mine.app("ROOT", **mode.app)
     mode.launch(mine)
     equal(mode.get("/unread", account=mine).status, 200)
     busy = mode.send("/gate?name=long", account=mine)

@@ -486,8 +486,7 @@ def _():
     within(15, lambda: not alive(pid), "its end")
 
 
-@test("a slow start is not begun again by each request; they get 503 when it"
-      " takes longer than they may wait")
+@test("a slow start is not begun again by each request")
 def _():
     start()
     m.app("slow", SLOW_START % ("slow", "slow-gate"), start_timeout=30)

@@ -1,11 +1,12 @@
 """One supervisor, whatever happens: elections, and the deaths of supervisors
 (R-LOCK1, faults 50, 62, 63)."""
 import re
+import signal
 import time
 
 import fcgi
 from harness import equal, run, test, within
-from mamayo import Mamayo, gone, kill
+from mamayo import Mamayo, Process, gone, kill
 
 
 @test("two responders start at the same instant, 100 rounds: one supervisor")
@@ -34,16 +35,16 @@ def _():
     m.served()
 
 
-@test("twenty responders start at the same instant: one supervisor")
+@test("fifty responders start at the same instant: one supervisor")
 def _():
     m = Mamayo()
     m.app("blog")
-    m.start(20)
-    for got in fcgi.each(20, lambda i: fcgi.fetch(
+    m.start(50)
+    for got in fcgi.each(50, lambda i: fcgi.fetch(
             m.sockets[i], "/blog/unread")):
         equal(got.body, b"did not look")
     within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
-    equal(len(m.status()["responders"]), 20)
+    equal(len(m.status()["responders"]), 50)
     equal(len(re.findall(r"info: supervisor of ", m.log())), 1)
 
 
@@ -86,6 +87,32 @@ def _():
     m.app("cold")
     within(5, lambda: m.get("/cold/unread").status == 200)
     equal(len(m.supervisors()), 1)
+
+
+@test("fault 63: the one that forked it is stopped, so it is a zombie when it has"
+      " been killed: its lock is free all the same")
+def _():
+    m = Mamayo(grace=5)
+    m.app("blog")
+    m.app("cold")
+    m.start(2)
+    m.served()
+    first = m.supervisor()
+    parent = Process(first).parent
+    address = m.sockets[m.responders[0] == parent]
+    if parent in m.responders:
+        kill(parent, signal.SIGSTOP)
+    kill(first)
+    gone(first)
+    began = time.monotonic()
+    equal(fcgi.fetch(address, "/cold/unread").status, 200)
+    assert time.monotonic() - began < 3
+    if parent in m.responders:
+        equal(Process(first).state, "Z")
+        kill(parent, signal.SIGCONT)
+    m.served()
+    m.end()
+    return "" if parent in m.responders else "its parent is another one"
 
 
 @test("a supervisor killed with requests at work and waiting: none is lost")

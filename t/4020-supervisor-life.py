@@ -145,7 +145,7 @@ def _():
         m.served()
 
 
-@test("whatever lies at the socket's and the lock's place is no obstacle")
+@test("whatever lies at the socket's place is no obstacle")
 def _():
     def stale(path):
         import socket

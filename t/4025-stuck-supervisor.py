@@ -48,6 +48,24 @@ def _():
     m.end()
 
 
+@test("stopped: a responder that starts in this time waits, and is served when"
+      " it has been replaced, by the workers that were there")
+def _():
+    m = Mamayo(grace=10)
+    m.app("blog", workers={"max": 1})
+    m.start()
+    m.served()
+    old, workers = m.supervisor(), m.workers("blog")
+    os.kill(old, signal.SIGSTOP)
+    m.start()
+    began = time.monotonic()
+    equal(fcgi.fetch(m.sockets[0], "/blog/unread").status, 200)
+    assert time.monotonic() - began < LONGEST
+    gone(old)
+    within(10, lambda: m.workers("blog") == workers, "its workers")
+    m.end()
+
+
 @test("nobody asks for anything: nobody looks, and a healthy supervisor is left"
       " alone, also by a responder that was stopped itself")
 def _():

@@ -2,6 +2,8 @@
 answered, whatever they were waiting for."""
 import os
 import signal
+import threading
+import time
 
 import fcgi
 from harness import equal, run, test, within
@@ -33,6 +35,45 @@ def _():
     for c in waiting:
         equal(c.answer().status, 200)
         c.close()
+
+
+@test("fault 56: every 50 ms another of three responders is told to stop, and one"
+      " is started in its place, under load: no request is lost")
+def _():
+    m = Mamayo(workers={"max": 2}, grace=10)
+    m.app("blog")
+    running = m.start(3)
+    m.served()
+    addresses, over = list(m.sockets), threading.Event()
+
+    def visitor(i):
+        software = ("test/1", "lighttpd/1.4.69", "Apache/2.4")[i % 3]
+        served = 0
+        while not over.is_set():
+            try:
+                c = fcgi.Connection(addresses[i % 3])
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.002)  # between two of them, as a web server does
+                continue
+            with c:
+                c.send(fcgi.request("/blog/sleep?seconds=0.005",
+                                    SERVER_SOFTWARE=software))
+                equal(c.answer().body, b"slept")
+            served += 1
+        return served
+
+    def web_server():
+        try:
+            for n in range(100):
+                kill(running[n % 3], signal.SIGTERM)
+                running[n % 3] = m.start_at(addresses[n % 3])
+                time.sleep(0.05)  # that is how often
+        finally:
+            over.set()
+    counts = fcgi.together(web_server, *[
+        lambda i=i: visitor(i) for i in range(9)])[1:]
+    assert min(counts) > 10, counts
+    return "%d requests" % sum(counts)
 
 
 @test("a responder that is told to stop writes the answer's end to a visitor"

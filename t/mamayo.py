@@ -329,7 +329,14 @@ class Mamayo:
                  os.path.abspath(program), os.path.join(self.dir, "ends")],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.sockets = [self.socket + str(i or "") for i in range(count)]
-        self.server.stdin.write((" ".join(self.sockets) + "\n").encode())
+        return self._started(self.sockets)
+
+    def start_at(self, address):
+        """Another one in the place of one that runs, or has. Gives its pid."""
+        return self._started([address])[0]
+
+    def _started(self, addresses):
+        self.server.stdin.write((" ".join(addresses) + "\n").encode())
         self.server.stdin.flush()
         pids = [int(p) for p in self.server.stdout.readline().split()]
         self.responders += pids
