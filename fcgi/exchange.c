@@ -20,6 +20,7 @@
 	15000 /* ms on top of timeout: then without a verdict \
 	       */
 #define EXCHANGE_ROUTED     60000 /* ms to find out where a request belongs */
+#define EXCHANGE_STARTING   50000 /* ms for a start; nginx gives up after 60 */
 #define EXCHANGE_LOOK       1000  /* ms between looks for a direct answer */
 #define EXCHANGE_LOOK_AGAIN 100   /* ms to the second look that must agree */
 #define EXCHANGE_COMPLAIN   60000 /* ms between lines about the same */
@@ -252,14 +253,23 @@ exchange_hand_direct(struct exchange *ex, struct queue *q)
 	return 0;
 }
 
+/* How long a request may wait for a worker. */
+static int64_t
+exchange_wait(const struct queue *q)
+{
+	if (q->is_ready)
+		return q->queue_timeout;
+	return q->start_timeout < EXCHANGE_STARTING ? q->start_timeout
+						    : EXCHANGE_STARTING;
+}
+
 enum exchange_handed
 exchange_hand(struct exchange *ex, struct queue *q, int64_t now)
 {
 	int failed;
 
 	if (ex->not_after == 0)
-		ex->not_after =
-		    now + (q->is_ready ? q->queue_timeout : q->start_timeout);
+		ex->not_after = now + exchange_wait(q);
 	if (ex->counter == 0)
 		ex->counter = ++ex->rules->counter;
 	if (conn_may_lend(ex->conn))

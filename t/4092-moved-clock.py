@@ -1,10 +1,11 @@
 """The clock is moved (fault 48), and with it long limits pass in an instant.
 Needs a build with --enable-testpoints."""
 import re
+import textwrap
 import time
 
 from harness import equal, run, test, within
-from matrix import SPEED, Scenario, Trial
+from matrix import APP, LIGHTTPD, SPEED, Scenario, Trial
 from mamayo import alive
 
 YEAR = 366 * 86400
@@ -79,6 +80,39 @@ def _():
     t.close()
     return "after %s seconds, in %.1f" % (
         ", ".join(map(str, waits)), time.monotonic() - began)
+
+
+@test("fault 31: an import takes longer than a visitor can wait: 503 that says"
+      " when to come again, before a web server gives up; the start goes on, and"
+      " is not begun again")
+def _():
+    t = trial(start_timeout=300)
+    t.sure("before")
+    t.app("slow", """
+        import os, time
+        HERE = os.environ["MAMAYO_TEST"]
+        with open(HERE + "/journal", "a") as f:
+            f.write("importing\\n")
+        while not os.path.exists(HERE + "/imported"):
+            time.sleep(0.005)
+        """ + textwrap.indent(APP, " " * 8))
+
+    def handed():
+        return [point for point, _, _ in t.passed()].count("responder:handed")
+    for software in "test/1", LIGHTTPD:
+        sent = handed()
+        waits = t.ask("waits", app="slow", SERVER_SOFTWARE=software)
+        t.has("importing")
+        within(5, lambda: handed() > sent, "it to be in the queue")
+        t.clock.advance(40)
+        equal(waits.outcome(1.5), "silence")
+        t.clock.advance(12)
+        equal(waits.outcome(10), "503 starting")
+    t.sure("meanwhile")
+    t.open_gate("imported")
+    within(10, lambda: t.ask("later", app="slow").outcome(10) == "ok")
+    equal(t.journal().count("importing"), 1)
+    t.close()
 
 
 @test("nobody asks for anything: its workers leave after five minutes, the"
