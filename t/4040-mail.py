@@ -91,6 +91,21 @@ def _():
     equal(os.stat(m.path("state", "mail.json")).st_mode & 0o777, 0o600)
 
 
+@test("R-SEC5 sendmail has its message, its output, and nothing else of ours")
+def _():
+    m = account("ls -l /proc/$$/fd >fds.new; cat >/dev/null; mv fds.new fds")
+    for _ in range(3):
+        crash(m)
+    place = m.path("fds")
+    within(10, lambda: os.path.exists(place), "the list")
+    with open(place) as f:
+        held = dict(re.findall(r" (\d+) -> (.*)", f.read()))
+    known = [held[n] for n in ("0", "1", "2")]
+    # a shell keeps its script, and what it has redirected, under high numbers
+    equal([to for to in held.values() if to not in known
+           and to != m.path("sendmail")], [], repr(held))
+
+
 @test("a worker that is stuck is worth a message at once")
 def _():
     m = account(timeout=1)
