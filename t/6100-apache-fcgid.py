@@ -5,12 +5,16 @@ import json
 import os
 import pwd
 import signal
+import socket
+import time
 
 import fcgi
 import through
 from harness import equal, run, test, within
-from mamayo import Mamayo
+from mamayo import Mamayo, alive
 from servers import ApacheFcgid
+
+KILLED = 10  # s: after 8 Apache sends SIGKILL
 
 m = Mamayo(workers={"max": 4})
 server = ApacheFcgid(m)
@@ -133,6 +137,36 @@ def _():
         within(30, lambda: s.get("/blog/unread").status == 200)
         equal(s.get("/blog/pid").body, pid)
         equal(mine.supervisor(), supervisor)
+    s.stop()
+    within(60, lambda: not mine.processes(), "the end of everything")
+
+
+@test("R-PROC3 fcgid: every byte of a download arrives that takes longer than"
+      " Apache lets a responder live after a graceful restart")
+def _():
+    mine = Mamayo(workers={"max": 1}, grace=5)
+    mine.app("blog")
+    s = ApacheFcgid(mine).start()
+    equal(s.get("/blog/unread").status, 200)
+    size, got = 60000000, 0
+    with socket.create_connection(("127.0.0.1", s.port), 30) as c:
+        c.sendall(b"GET /blog/download?size=%d&name=long HTTP/1.0\r\n"
+                  b"Host: localhost\r\n\r\n" % size)
+        mine.has("started long")
+        old = {r["pid"] for r in mine.status()["responders"]}
+        s.process.send_signal(signal.SIGUSR1)
+        end = time.monotonic() + KILLED
+        while time.monotonic() < end or any(map(alive, old)):
+            assert time.monotonic() < end + 30, "responders of before"
+            got += len(c.recv(100000))
+            time.sleep(0.1)  # a visitor who reads slowly
+        assert got < size / 2, "it was not slow"
+        while True:
+            some = c.recv(1 << 20)
+            if not some:
+                break
+            got += len(some)
+    assert size < got < size + 1000, got
     s.stop()
     within(60, lambda: not mine.processes(), "the end of everything")
 
