@@ -4,7 +4,7 @@ import os
 import re
 import sys
 
-from mamayo_detect import DISTRIBUTIONS
+from mamayo_detect import DISTRIBUTIONS, FACTORIES
 from mamayo_words import visible, word
 
 PLACES = ("/usr/local/bin", "/usr/bin", "/bin")
@@ -28,6 +28,8 @@ def add(failed, name):
         if re.search(pattern, failed.text):
             more = globals()[function]()
             break
+    if failed.kind == "callable" and "looks like an application" in failed.text:
+        more = nearest()
     if failed.kind == "module" and "; to install it: " in failed.text:
         more = install(failed.text, name)
     asked = unfit()
@@ -118,6 +120,42 @@ def unlisted(text):
 def same(name):
     """Of a distribution: as its index compares it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# Which callable
+
+MADE_BY = re.compile(r"(?m)^(\w+)(?:\s*:[^=\n]*)?\s*=\s*(?:\w+\.)*(?:Flask|Bottle"
+                     r"|default_app|App|API|get_wsgi_application"
+                     r"|make_wsgi_app)\(")
+NAMED = re.compile(r"(?m)^def (application|app|create_app|make_app)\(")
+LOOKED_AT_MOST = 200  # files
+
+
+def nearest():
+    """Sources that look like it, which nobody has run."""
+    here = [f for f in sorted(os.listdir(".")) if not f.startswith(".")]
+    files = [f for f in here if f.endswith(".py")]
+    for directory in here:
+        if os.path.isdir(directory) and not os.path.exists(os.path.join(
+                directory, "pyvenv.cfg")):
+            files += [directory + "/" + f for f in sorted(
+                os.listdir(directory)) if f.endswith(".py")]
+    for file in files[:LOOKED_AT_MOST]:
+        module = file[:-3].replace("/", ".")
+        if not all(part.isidentifier() for part in module.split(".")):
+            continue
+        try:
+            with open(file, "rb") as source:
+                text = source.read(ASKING_MOST).decode("utf-8", "replace")
+        except OSError:
+            continue
+        found = MADE_BY.search(text) or NAMED.search(text)
+        if found:
+            call = "()" if found.group(1) in FACTORIES else ""
+            return "; if %s in %s is meant, write {\"entry\": \"%s:%s%s\"}" \
+                " into mamayo.json" % (found.group(1), file, module.replace(
+                    ".__init__", ""), found.group(1), call)
+    return ""
 
 
 # Which Python

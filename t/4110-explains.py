@@ -174,7 +174,14 @@ def _():
         '"entry": "application:aplication"', "has no aplication; it has "
         "application")
     cause({"notes.txt": "x", "mamayo.json": "{}"}).says(
-        "looks like an application: mamayo looks for ")
+        "looks like an application: mamayo looks for ").has_not("is meant")
+    for file, text, guess in (
+            ("blog.py", "from flask import Flask\nsite = Flask(__name__)\n",
+             "site in blog.py is meant, write {\"entry\": \"blog:site\"}"),
+            ("pages/__init__.py", "def create_app():\n    pass\n",
+             "write {\"entry\": \"pages:create_app()\"} into mamayo.json"),
+            ("my-site/wsgi.py", "application = App()\n", "mamayo looks for")):
+        cause({file: text}).says("looks like an application", guess)
 
 
 @test("an exception in a start: file, line, and what it was")
