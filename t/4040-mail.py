@@ -73,7 +73,8 @@ def _():
     for part in ("\nTo: me@example.org\n", "\nAuto-Submitted: auto-generated"):
         equal(part in "\n" + text, True, text)
     for part in ("killed by signal 9", m.path("logs", "blog.log"),
-                 "mamayo logs blog"):
+                 "mamayo logs blog", "The last lines of the application's log:"
+                 "\n\n"):
         equal(part in text.partition("\n\n")[2], True, text)
     for _ in range(7):
         crash(m)

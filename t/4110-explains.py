@@ -262,6 +262,26 @@ def _():
     assert "silent for 2 seconds (timeout)" in e.log
 
 
+@test("whatever is in the log, the page shows it as text, and not too much")
+def _():
+    source = """
+        import os
+        def application(environ, start_response):
+            os.write(1, %r)
+            os._exit(3)
+        """
+    for text, seen in (
+            (b"\xff" * 100000, b"\\xff\\xff"),
+            (b"\x1b[31m\0\r\n" * 9999, b"\\x1b[31m\\x00"),
+            (b"<script>&\n" * 9999, b"&lt;script&gt;&amp;\n")):
+        m.app("odd%d" % text[0], source % text, debug=True)
+        got = m.get("/odd%d" % text[0])
+        equal((got.status, got.error), (502, "died"))
+        assert seen in got.body and b"<script" not in got.body, got.body
+        assert b"\x1b" not in got.body and b"\xff" not in got.body
+        assert len(got.body) < 65536, len(got.body)
+
+
 @test("too many visitors: which application, how many, and which setting")
 def _():
     m.app("busy", HOW.replace("60", "1"), workers={"max": 1}, queue=0)
