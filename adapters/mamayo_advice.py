@@ -55,7 +55,7 @@ def limit(name):
 
 def no_memory():
     most = limit("RLIMIT_AS")
-    return "; there was no memory left%s: let it import less, or get more" % (
+    return "; there was no memory left%s: let it need less, or get more" % (
         most and ", of the %d MiB that a process of this account may have"
         " (ulimit -v)" % (most >> 20) or "")
 

@@ -60,10 +60,11 @@ ending_advice(int status, uint64_t oom_kills)
 		return "; something in it gave up, and may have said why above";
 	case SIGKILL:
 		return oom_kills > 0
-			   ? "; there was no memory left, and the system ended "
-			     "it: let fewer run (\"workers\": {\"max\": 1} in "
-			     "mamayo.json), have them replaced before they are "
-			     "that large (\"memory\"), or get more memory"
+			   ? "; meanwhile the system has ended something for "
+			     "want of memory, probably this: let fewer run "
+			     "(\"workers\": {\"max\": 1} in mamayo.json), have "
+			     "them replaced before they are that large "
+			     "(\"memory\"), or get more memory"
 			   : "; that was not mamayo, but the system or a "
 			     "watchman of the host, mostly because of its "
 			     "memory: \"memory\" in mamayo.json has it "
