@@ -282,23 +282,30 @@ def _():
         assert len(got.body) < 65536, len(got.body)
 
 
+def is_inside(name):
+    """The request on its way is in the application."""
+    within(20, lambda: [w["state"] for w in m.status_of(name)["workers"]]
+           == ["busy"], "the request in " + name)
+
+
 @test("too many visitors: which application, how many, and which setting")
 def _():
-    m.app("busy", HOW.replace("60", "1"), workers={"max": 1}, queue=0)
+    m.app("busy", HOW.replace("60", "4"), workers={"max": 1}, queue=0,
+          timeout=9)
     with m.connect() as one:
         one.send(fcgi.request("/busy/sleep"))
-        within(10, lambda: m.workers("busy"))
+        is_inside("busy")
         got = m.get("/busy/odd")
         equal((got.status, got.error), (503, "queue-full"))
         assert re.search(r"busy: 1 requests are being answered or wait.*"
                          r'"queue" and "workers"', m.log()), m.log()
         one.answer()
-    m.app("waits", HOW.replace("60", "2"), workers={"max": 1}, timeout=9,
+    m.app("waits", HOW.replace("60", "4"), workers={"max": 1}, timeout=9,
           queue_timeout=1)
     equal(m.get("/waits/odd").status, 500)
     with m.connect() as one:
         one.send(fcgi.request("/waits/sleep"))
-        one.taken()
+        is_inside("waits")
         got = m.get("/waits/odd")
         equal((got.status, got.error), (503, "queue-full"))
         one.answer()
