@@ -95,6 +95,12 @@ REMEDIES = {
         "fcgid": (["ProxyPreserveHost On"], False),
         "proxy": (["ProxyPreserveHost On"], False),
     },
+    "sendfile": {
+        "nginx": (["location /.mamayo/ {", "  internal;",
+                   "  alias @ROOT@/apps/;", "}"], False),
+        "lighttpd": (['"x-sendfile" => "enable",',
+                      '"x-sendfile-docroot" => ( "@ROOT@/apps" ),'], False),
+    },
     "visitor": {
         "fcgid": (["RemoteIPHeader X-Forwarded-For",
                    "RemoteIPInternalProxy @PROXY@"], False),

@@ -19,6 +19,7 @@ STREAM_PAUSE = 0.3       # seconds between its five pieces
 COUNT = 6                # requests at once
 BUSY = 0.2               # seconds that each of them takes
 DELAY_NOTED = 0.6
+TIMES = 3
 SILENCES = (45, 65)      # seconds: past 40 and past 60
 LONG_HEADER = 6000
 STATUSES = ("404", "403", "500", "503")
@@ -334,17 +335,15 @@ def at_once(visit, path, patience):
 
 
 def concurrency(visit):
-    got = at_once(visit, ["/do-sleep/%s" % BUSY] * COUNT, PATIENCE)
-    lost = [status for words, status in got if words is None]
-    if lost:
-        visit.report.bad("concurrency", "of %d requests at once %d get no "
-                         "answer: %s" % (COUNT, len(lost), lost[0]),
-                         host="%s refuses %d requests at once (%s)." % (
-                             visit.site.netloc, COUNT, lost[0]))
-        return
-    begins = sorted(words["begin"] for words, _ in got)
-    workers = len({words["pid"] for words, _ in got})
-    delay = begins[-1] - begins[0] - BUSY * (-(-COUNT // workers) - 1)
+    """A machine that is busy, or workers that start, are no delay of the web
+    server's: mod_fcgid's is there at the first time, others' each time."""
+    delay = None
+    for _ in range(1 if visit.kind == "fcgid" else TIMES):
+        delay = delayed(visit)
+        if delay is None:
+            return
+        if delay <= DELAY_NOTED:
+            break
     if delay > DELAY_NOTED and visit.kind == "fcgid":
         visit.report.note(
             "concurrency", "of %d requests at once some wait %.1f s longer "
@@ -361,6 +360,22 @@ def concurrency(visit):
                  "other" % COUNT)
 
 
+def delayed(visit):
+    """Seconds that the last of them begins too late; None if there were
+    requests without an answer, which is told then."""
+    got = at_once(visit, ["/do-sleep/%s" % BUSY] * COUNT, PATIENCE)
+    lost = [status for words, status in got if words is None]
+    if lost:
+        visit.report.bad("concurrency", "of %d requests at once %d get no "
+                         "answer: %s" % (COUNT, len(lost), lost[0]),
+                         host="%s refuses %d requests at once (%s)." % (
+                             visit.site.netloc, COUNT, lost[0]))
+        return None
+    begins = sorted(words["begin"] for words, _ in got)
+    workers = len({words["pid"] for words, _ in got})
+    return begins[-1] - begins[0] - BUSY * (-(-COUNT // workers) - 1)
+
+
 def static_files(visit, docroots):
     path = visit.app.mount + "/" + mamayo_doctor_app.PUBLIC
     answer = visit.site.ask(path)
@@ -368,11 +383,12 @@ def static_files(visit, docroots):
         visit.ok("static files", "what lies in the public/ of an application "
                  "is given to visitors")
     else:
-        visit.report.bad(
-            "static files", "what lies in the public/ of an application is not "
-            "given to visitors (status %d): the web server looks for it in "
-            "another place" % answer.status, host="Which rule of %s answers "
-            "%s?" % (visit.site.netloc, path))
+        path = answer.header("x-sendfile") or answer.header("x-accel-redirect")
+        visit.bad("static files", "what lies in the public/ of an application "
+                  "does not reach visitors (status %d)%s" % (
+                      answer.status, ": the web server is said to send files "
+                      "itself (MAMAYO_SENDFILE), and it hands on the name "
+                      "instead, %s" % path[:200] if path else ""), "sendfile")
     if visit.kind != "fcgid" or not docroots:
         return
     for docroot in docroots:
