@@ -12,6 +12,7 @@
 #include "lib/log.h"
 #include "lib/loop.h"
 #include "lib/probe.h"
+#include "lib/quote.h"
 #include "lib/stopped.h"
 #include "lib/xalloc.h"
 
@@ -94,6 +95,7 @@ static void
 check_print_app(const struct check *c, const json_t *app)
 {
 	const json_t *error = json_object_get(app, "error");
+	char *name;
 
 	printf("%s  %s  at %s\n", link_string(app, "name"),
 	    json_is_true(json_object_get(app, "ok")) ? "well" : "not well",
@@ -108,9 +110,12 @@ check_print_app(const struct check *c, const json_t *app)
 	    link_string(app, "framework_version"));
 	if (link_int(app, "status") != 0)
 		check_print_answer(app);
-	if (stopped_is(c->account.root, link_string(app, "name")))
-		printf("    It is stopped; to serve it: mamayo start %s\n",
-		    link_string(app, "name"));
+	if (stopped_is(c->account.root, link_string(app, "name"))) {
+		name = quote_word(link_string(app, "name"));
+		printf(
+		    "    It is stopped; to serve it: mamayo start %s\n", name);
+		free(name);
+	}
 	if (!json_is_object(error))
 		return;
 	printf("    %s\n", link_string(error, "text"));

@@ -13,6 +13,7 @@
 #include "lib/account.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
+#include "lib/quote.h"
 #include "lib/whole.h"
 #include "lib/xalloc.h"
 
@@ -246,7 +247,7 @@ new_app(const struct account *a, const struct new_kind *kind, const char *name)
 		return command_failed(&why);
 	printf("%s is in %s, and served at %s%s/\n", name, app.directory,
 	    app.host, app.mount);
-	quoted = command_quoted(name);
+	quoted = quote_word(name);
 	for (size_t i = 0; i < NEW_NEXT && kind->next[i].verb != NULL; i++)
 		printf("%s    mamayo %s %s%s\n", i == 0 ? "next:\n" : "",
 		    kind->next[i].verb, quoted, kind->next[i].rest);

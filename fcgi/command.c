@@ -240,30 +240,6 @@ command_lock(
 	return *fd == -1 ? -1 : 0;
 }
 
-char *
-command_quoted(const char *word)
-{
-	size_t n = 0;
-	char *out;
-
-	if (*word != '\0' &&
-	    word[strspn(word,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-		"0123456789/._@:+-")] == '\0')
-		return xstrdup(word);
-	out = xcalloc(strlen(word) + 1, 4);
-	out[n++] = '\'';
-	for (; *word != '\0'; word++) {
-		if (*word == '\'') {
-			memcpy(out + n, "'\\'", 3);
-			n += 3;
-		}
-		out[n++] = *word;
-	}
-	out[n] = '\'';
-	return out;
-}
-
 const char *
 command_colour(enum command_colour colour)
 {

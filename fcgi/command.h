@@ -69,9 +69,6 @@ void command_let_signals(void);
 int command_lock(
     const struct account *, const char *name, int *fd, struct problem *);
 
-/* A word as it may be typed in a shell. Free it. */
-char *command_quoted(const char *);
-
 /* What standard output is coloured with, "" where it is no terminal, or
  * NO_COLOR is set. */
 enum command_colour { COLOUR_NONE, COLOUR_GOOD, COLOUR_BAD, COLOUR_ASIDE };

@@ -14,6 +14,7 @@
 #include "lib/discover.h"
 #include "lib/fd.h"
 #include "lib/log.h"
+#include "lib/quote.h"
 #include "lib/xalloc.h"
 
 #define REMARKS_MOST 100
@@ -400,12 +401,16 @@ leaving(const struct search *s, const char *name)
 static char *
 writable(const struct search *s, const char *name)
 {
-	char *part = writable_part(s, name), *why = NULL;
+	char *part = writable_part(s, name), *why = NULL, *path, *quoted;
 
-	if (part != NULL)
-		why = xprintf("every user of this machine may write to it: "
-			      "chmod o-w %s/%s",
-		    s->directory, part);
+	if (part == NULL)
+		return NULL;
+	path = xprintf("%s/%s", s->directory, part);
+	quoted = quote_word(path);
+	why = xprintf(
+	    "every user of this machine may write to it: chmod o-w %s", quoted);
+	free(quoted);
+	free(path);
 	free(part);
 	return why;
 }

@@ -11,6 +11,7 @@
 
 #include "lib/fd.h"
 #include "lib/python.h"
+#include "lib/quote.h"
 #include "lib/xalloc.h"
 
 /* Not the environment's: that differs between the copies of us. */
@@ -146,6 +147,7 @@ explain_environment(
 	int error = errno;
 	char *windows = xprintf("%s/Scripts", directory);
 	char *missing = missing_end(path), *version = made_with(directory);
+	char *again = quote_word(directory);
 
 	errno = error;
 	if (missing != NULL)
@@ -153,23 +155,24 @@ explain_environment(
 		    "%s: the interpreter of this virtual environment cannot be "
 		    "run, for %s%s, with which it was made, is not there (any "
 		    "more, or on this machine): " MAKE_AGAIN,
-		    path, missing, version, directory);
+		    path, missing, version, again);
 	else if (error == ENOENT && is_directory(windows))
 		problem_set(problem,
 		    "%s was made on Windows, and its Python cannot be run "
 		    "here: " MAKE_AGAIN,
-		    directory, directory);
+		    directory, again);
 	else {
 		errno = error;
 		problem_sys(problem,
 		    "%s: the interpreter of this virtual environment cannot be "
 		    "run; perhaps the Python it was made with has gone or it "
 		    "was copied from another machine: " MAKE_AGAIN,
-		    path, directory);
+		    path, again);
 	}
 	free(windows);
 	free(missing);
 	free(version);
+	free(again);
 }
 
 /* Takes directory and why. -1 if its interpreter cannot be run. */
