@@ -63,7 +63,8 @@ def raw(server, path):
 
 
 def tests(name, make, sends_itself):
-    """sends_itself: does the web server send what it can?"""
+    """sends_itself: does the web server send what it can? "public": but for
+    what "static" names."""
     started = []
 
     def site():
@@ -155,6 +156,10 @@ def tests(name, make, sends_itself):
                      "/.mamayo/blog/public/a/style.css",
                      "/tools/application.py", "/tools/wiki/application.py",
                      "/ROOT/application.py", "/ROOT/.secret",
+                     "/files/blog/out.py", "/files/blog/.secret",
+                     "/files/blog/a/style.css", "/files/blog/up/mamayo.json",
+                     "/files/../files/blog/out.py", "//files/blog/out.py",
+                     "/fil%65s/blog/out.py",
                      "/../../../../etc/passwd"):
             status, answer = raw(server, server.base + path)
             assert status in (400, 403, 404), (path, status, answer[:300])
@@ -172,7 +177,9 @@ def tests(name, make, sends_itself):
                      "/tools/wiki/a/style.css"):
             tag = server.get(path).header("ETag")
             is_ours = "." in tag  # between seconds and nanoseconds
-            equal(not is_ours, sends_itself, (path, tag))
+            equal(not is_ours, sends_itself and not (
+                sends_itself == "public" and "/static/" in path),
+                "%s: %s" % (path, tag))
 
     @test(name + ": everybody leaves, and nothing is left")
     def _():
@@ -188,11 +195,34 @@ def listening(make):
     return behind
 
 
+class ApacheLocal(ApacheFcgid):
+    """With one directory of links to those of the applications."""
+
+    def main(self):
+        text = ApacheFcgid.main(self)
+        os.mkdir(self.path("www", "files"))
+        for name in ("ROOT", "blog", "tools/wiki"):
+            os.symlink(self.m.path("apps", name, "public"), self.path(
+                "www", "files", name.replace("/", ":")))
+        with open(self.path("www", ".htaccess"), "a") as f:
+            f.write("""
+SetEnv MAMAYO_SENDFILE local:/files/
+RewriteEngine On
+RewriteCond %{ENV:REDIRECT_STATUS} ^$
+RewriteRule ^files/ - [R=404,L]
+""")
+        return text + ("TypesConfig /etc/mime.types\n" if os.path.exists(
+            "/etc/mime.types") else "AddType text/css .css\n"
+            "AddType text/html .html\nAddType text/plain .txt\n"
+            "AddType application/octet-stream .bin\n")
+
+
 tests("lighttpd", Lighttpd, True)
 tests("nginx", listening(Nginx), True)
 tests("lighttpd, listen", listening(LighttpdListen), False)
 tests("mod_proxy_fcgi", listening(ApacheProxy), False)
 tests("mod_fcgid", ApacheFcgid, False)
+tests("mod_fcgid, a directory of links", ApacheLocal, "public")
 tests("mod_fcgid in a subdirectory",
       lambda m: ApacheFcgid(m, where="/sub"), False)
 

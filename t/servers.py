@@ -344,6 +344,7 @@ worker_processes 1;
 events { worker_connections 1000; }
 http {
 	access_log off;
+	sendfile on;
 	include %(dir)s/mime.types;
 	default_type application/octet-stream;
 	client_body_temp_path %(dir)s/temp1;
