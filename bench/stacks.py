@@ -543,6 +543,7 @@ class LighttpdMamayo(Lighttpd, Mamayo):
             "/srv/mamayo/mamayo.fcgi": self.program,
             '"/srv/mamayo"': '"%s", "MAMAYO_TEST" => "%s"' % (
                 self.path("mamayo"), self.dir),
+            '"/srv/mamayo/apps"': '"%s"' % self.path("mamayo/apps"),
             "/run/lighttpd/mamayo.sock": self.path("sock")}))
 
 
@@ -565,6 +566,7 @@ class NginxMamayo(Nginx, Mamayo):
     def start_web(self):
         self.nginx("include %s;" % self.example("nginx.conf", {
             "/srv/alice/mamayo.sock": self.path("sock"),
+            "/home/alice/mamayo": self.path("mamayo"),
             "listen 80;": "listen 127.0.0.1:%d;" % self.port}))
 
 
