@@ -35,6 +35,7 @@ static const struct command *const commands[] = {
 	&command_new,
 	&command_restart,
 	&command_run,
+	&command_serve,
 	&command_settings,
 	&command_setup,
 	&command_start,

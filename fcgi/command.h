@@ -29,8 +29,8 @@ struct command {
 
 extern const struct command command_apps, command_check, command_doctor,
     command_install, command_listen, command_logs, command_new, command_restart,
-    command_run, command_settings, command_setup, command_start, command_status,
-    command_stop, command_uninstall;
+    command_run, command_serve, command_settings, command_setup, command_start,
+    command_status, command_stop, command_uninstall;
 
 /* The name of our program file as we were started: "mamayo.fcgi". Set by
  * main(), for responders that a verb makes. */

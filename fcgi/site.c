@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -106,12 +107,33 @@ site_example(const char *name)
 
 	while (c->name != NULL && strcmp(c->name, name) != 0)
 		c++;
-	if (c->name == NULL)
-		return xstrdup("");
+	assert(c->name != NULL);
 	text = (const char *)c->text;
 	while (*text == '#' || *text == '\n')
 		text += strcspn(text, "\n") + (text[strcspn(text, "\n")] != 0);
 	return xstrdup(text);
+}
+
+char *
+site_example_with(const char *name, const char *const *pairs)
+{
+	char *text = site_example(name), *out = NULL;
+	const char *from = text;
+	size_t n = 0, i, length;
+
+	while (*from != '\0') {
+		for (i = 0; pairs[i] != NULL; i += 2)
+			if (strncmp(from, pairs[i], strlen(pairs[i])) == 0)
+				break;
+		length = pairs[i] != NULL ? strlen(pairs[i + 1]) : 1;
+		out = xrealloc(out, n + length + 1, 1);
+		memcpy(out + n, pairs[i] != NULL ? pairs[i + 1] : from, length);
+		n += length;
+		from += pairs[i] != NULL ? strlen(pairs[i]) : 1;
+		out[n] = '\0';
+	}
+	free(text);
+	return out != NULL ? out : xstrdup("");
 }
 
 int

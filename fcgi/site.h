@@ -45,6 +45,9 @@ int site_remove_program(int at, struct problem *);
 /* An example that the program carries, without the comment at its head. Free
  * it. */
 char *site_example(const char *name);
+/* The same, where pairs[0] gives way to pairs[1] and so on; NULL ends them.
+ * Of those that begin at the same place the first counts. */
+char *site_example_with(const char *name, const char *const *pairs);
 
 /* The arguments of install and uninstall, and calls. */
 struct command;

@@ -190,6 +190,25 @@ is_app_file(const char *name)
 	return n > 5 && strcmp(name + n - 5, ".wsgi") == 0;
 }
 
+int
+discover_is_app(const char *directory)
+{
+	DIR *dir = opendir(directory);
+	struct dirent *entry;
+	struct stat st;
+	int is = 0;
+
+	if (dir == NULL)
+		return 0;
+	while (!is && (entry = readdir(dir)) != NULL)
+		is = is_app_file(entry->d_name) &&
+		     strcmp(entry->d_name, app_files[0]) != 0 &&
+		     fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
+		     S_ISREG(st.st_mode);
+	closedir(dir);
+	return is;
+}
+
 /* Names that are never looked into, nor spoken of. A group has no public/: a
  * web server may take that for an application's, and send what is in it. */
 static int

@@ -43,6 +43,10 @@ struct discovery {
 void discovery_init(struct discovery *);
 void discovery_release(struct discovery *);
 
+/* Is that directory an application, wherever it lies? By a mamayo.json alone it
+ * might be a root directory, too: that does not count. */
+int discover_is_app(const char *directory);
+
 /* May an application have that NAME? 0, or -1 with a sentence. */
 int discover_name(const char *name, struct problem *);
 
