@@ -22,6 +22,17 @@ status_print_worker(const json_t *worker)
 }
 
 static void
+status_print_hook(const json_t *hook)
+{
+	const char *name = link_string(hook, "name");
+	long long since = link_int(hook, "since");
+
+	if (*name != '\0')
+		printf("    its hook \"%s\" has run for %lld s\n", name,
+		    (long long)time(NULL) - since);
+}
+
+static void
 status_print_reload(const json_t *reload)
 {
 	const char *state = link_string(reload, "state");
@@ -84,6 +95,7 @@ status_print(const json_t *status, const struct account *a)
 		    (long long)link_int(app, "requests"),
 		    (long long)link_int(app, "queued"));
 		json_array_foreach(workers, k, one) status_print_worker(one);
+		status_print_hook(json_object_get(app, "hook"));
 		status_print_reload(json_object_get(app, "reload"));
 		if (strcmp(link_string(app, "state"), "failing") == 0)
 			printf("    it cannot be started: see its log in "

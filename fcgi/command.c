@@ -14,6 +14,7 @@
 #include "fcgi/command.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
+#include "lib/hook.h"
 #include "lib/lease.h"
 #include "lib/link.h"
 #include "lib/near.h"
@@ -343,6 +344,8 @@ command_restart_app(
 	if (command_connect(a, &fd, text) == -1)
 		return COMMAND_UNKNOWN;
 	if (fd == -1) {
+		if (hook_forgive(a, name, text) == -1)
+			return COMMAND_UNKNOWN;
 		problem_set(text, "%s", COMMAND_ASLEEP);
 		return 0;
 	}

@@ -67,14 +67,16 @@ report_asleep(const struct account *a, struct problem *why)
 		app = &found.apps[i];
 		json_array_append_new(apps,
 		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:s, "
-			      "s:i, s:i, s:[], s:{s:s, s:s, s:s, s:i}}",
+			      "s:i, s:i, s:[], s:{s:s, s:s, s:s, s:i}, "
+			      "s:{s:s, s:i}}",
 			"name", app->name, "mount",
 			app->mount[0] != '\0' ? app->mount : "/", "directory",
 			app->directory, "state", report_state(a, app), "entry",
 			"", "python", "", "generation", "", "accelerator",
 			"accelerator_reason", "", "requests", 0, "queued", 0,
 			"workers", "reload", "state", "", "why", "",
-			"reference", "", "since", 0));
+			"reference", "", "since", 0, "hook", "name", "",
+			"since", 0));
 	}
 	discovery_release(&found);
 	return json_pack("{s:s, s:n, s:[], s:[], s:o}", "version",

@@ -24,6 +24,7 @@
 	"moment."
 #define PAGE_STARTING \
 	"This site is just starting. Please try again in a moment."
+#define PAGE_SETUP "This site is being set up. Please try again in a moment."
 #define PAGE_CANNOT_START                                                      \
 	"This site has a fault and cannot be shown at the moment. Please try " \
 	"again later."

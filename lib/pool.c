@@ -417,6 +417,9 @@ pool_outlook(const struct pool *p, int64_t wait)
 	if (p->is_candidate)
 		return xstrdup("the old generation goes on; a change of its "
 			       "files or \"mamayo restart\" tries again");
+	if (strcmp(p->code, "hook") == 0)
+		return xstrdup("a change of its files or \"mamayo restart\" "
+			       "tries again");
 	return xprintf("tried %u times; the next request after %lld s or a "
 		       "change of its files tries again",
 	    p->failures, (long long)(wait / 1000));
@@ -446,7 +449,7 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	p->failed_at = now;
 	pool_note_failure(p, now);
 	wait = backoff_ms(p->failures, ready_ms, random);
-	p->retry_at = now + wait;
+	p->retry_at = now + (strcmp(code, "hook") == 0 ? POOL_HOOK_MS : wait);
 	p->state = POOL_FAILING;
 	if (!p->is_candidate)
 		pool_keep(p, now);
@@ -488,11 +491,18 @@ pool_answer(struct pool *p, const unsigned char *message,
 	char *detail = NULL;
 	size_t n;
 
+	if (wait > POOL_RETRY_MOST * 1000)
+		wait = POOL_RETRY_MOST * 1000;
 	page.retry_after = wait > 1000 ? (int)(wait / 1000) : 1;
 	page.head = pool_is_head(message, head);
 	if (p->is_stopped) {
 		page.code = "stopped";
 		page.text = PAGE_STOPPED;
+		page.app = page.reference = NULL;
+		page.retry_after = POOL_RETRY_AFTER;
+	} else if (p->state == POOL_SETTING_UP) {
+		page.code = "setup";
+		page.text = PAGE_SETUP;
 		page.app = page.reference = NULL;
 		page.retry_after = POOL_RETRY_AFTER;
 	} else if (p->settings.debug) {
@@ -513,6 +523,8 @@ pool_answer(struct pool *p, const unsigned char *message,
 static int
 pool_may_retry(struct pool *p, int64_t now)
 {
+	if (p->state == POOL_SETTING_UP)
+		return 0;
 	if (p->retry_at == 0 || now >= p->retry_at)
 		return 1;
 	if (p->failures > POOL_EAGER && now - p->started_at < POOL_EAGER_MS)
@@ -669,6 +681,17 @@ pool_take_files(
 	}
 }
 
+/* A hook has been run for it: which files are to change until the next one? */
+static void
+pool_note_files(struct pool *p)
+{
+	if (p->hook.id[0] == '\0' || p->is_draining || p->is_outdated ||
+	    pool_ready_workers(p) == 0 || p->noted == p->changes.n)
+		return;
+	p->noted = p->changes.n;
+	hooks_note(p->host->hooks, &p->app, p->hook.id, &p->changes);
+}
+
 /*
  * Has something of it changed while it was starting? Then somebody is at work,
  * and it will be reloaded; or the app writes that itself whenever it starts,
@@ -704,6 +727,7 @@ pool_note_origin(struct pool *p)
 	if (pool_is_served(p))
 		return;
 	p->is_outdated = 0;
+	p->noted = 0;
 	p->made_of = p->failed_stamp;
 	for (letter = p->generation; *letter != '\0'; letter++)
 		p->made_of = p->made_of * 31 + (unsigned char)*letter;
@@ -720,6 +744,61 @@ pool_add_python(struct pool *p, const struct python *python)
 	path = xprintf("%s/pyvenv.cfg", python->virtual_env);
 	changes_add(&p->changes, path, CHANGES_MADE_OF);
 	free(path);
+}
+
+/* Its owner is to know at once: it will not be tried again by itself. That a
+ * candidate does not serve is told by whoever made it. */
+static void
+pool_tell_of_hook(struct pool *p, const char *why)
+{
+	char *subject, *text;
+
+	if (p->is_candidate)
+		return;
+	subject = xprintf("%s could not be set up", p->app.name);
+	text =
+	    xprintf("The application \"%s\" is not started:\n\n    %s\n\n"
+		    "What the hook has printed is in the application's log. "
+		    "Visitors get a page with status 503. mamayo tries again "
+		    "when a file of the application has changed, or after "
+		    "\"mamayo restart %s\".\n",
+		p->app.name, why, p->app.name);
+	p->host->incident(p->host, p, "hook", subject, text);
+	free(text);
+	free(subject);
+}
+
+/* What its owner wants to be run before this generation is started: 0 when that
+ * is done, 1 while it runs, or -1 with the reason. */
+static int
+pool_set_up(struct pool *p, const struct python *python, int log,
+    struct problem *why, const char **code)
+{
+	const struct hook_need need = { .app = &p->app,
+		.settings = &p->settings,
+		.python = python,
+		.files = &p->changes,
+		.log = log,
+		.is_alone = !p->is_candidate,
+		.only_looks = p->is_draining };
+
+	if (pool_is_served(p) || (p->is_draining && p->hook.id[0] != '\0'))
+		return 0;
+	switch (hooks_ask(p->host->hooks, &p->hook, &need, why)) {
+	case HOOK_NONE:
+	case HOOK_GO:
+		return 0;
+	case HOOK_WAIT:
+		return 1;
+	case HOOK_REFUSED:
+		*code = "hook";
+		pool_tell_of_hook(p, why->text);
+		return -1;
+	case HOOK_BROKEN:
+		*code = "resources";
+		return -1;
+	}
+	return -1;
 }
 
 static int
@@ -757,7 +836,9 @@ pool_try_start(
 		*code = "resources";
 		goto out;
 	}
-	result = pool_spawn(p, &python, log, now, why);
+	result = pool_set_up(p, &python, log, why, code);
+	if (result == 0)
+		result = pool_spawn(p, &python, log, now, why);
 	if (result == 0 &&
 	    (p->python == NULL || strcmp(p->python, python.path) != 0))
 		log_info("%s: runs with %s, because %s", p->app.name,
@@ -769,17 +850,34 @@ out:
 	return result;
 }
 
+/* Would another worker be one of the next generation, whose hook is to come
+ * first? */
+static int
+pool_has_moved_on(struct pool *p, int64_t now)
+{
+	if (p->hook.id[0] != '\0' && pool_is_served(p) && !p->is_draining &&
+	    changes_look(&p->changes, now) != CHANGES_NONE)
+		p->is_outdated = 1;
+	return p->hook.id[0] != '\0' && p->is_outdated && pool_is_served(p);
+}
+
 static void
 pool_start(struct pool *p, int64_t now)
 {
 	struct problem why;
 	const char *code;
+	int result;
 
-	if (pool_try_start(p, now, &why, &code) == -1) {
+	if (pool_has_moved_on(p, now))
+		return;
+	result = pool_try_start(p, now, &why, &code);
+	if (result == -1) {
 		pool_fail(p, code, why.text, NULL, -1, now);
 		if (strcmp(code, "missing") == 0)
 			p->state = POOL_MISSING;
-	} else if (pool_ready_workers(p) == 0)
+	} else if (result == 1)
+		p->state = POOL_SETTING_UP;
+	else if (pool_ready_workers(p) == 0)
 		p->state = POOL_STARTING;
 	pool_watch_queue(p);
 }
@@ -806,9 +904,21 @@ pool_wake(struct watch *w, short got, int64_t now)
 		}
 		pool_start(p, now);
 	}
-	if ((p->state == POOL_FAILING || p->state == POOL_MISSING) &&
+	if ((p->state == POOL_FAILING || p->state == POOL_MISSING ||
+		p->state == POOL_SETTING_UP) &&
 	    !pool_is_served(p))
 		pool_answer_all(p);
+}
+
+void
+pool_go_on(struct pool *p, int64_t now)
+{
+	if (p->state != POOL_SETTING_UP)
+		return;
+	p->state = POOL_ASLEEP;
+	if (!p->is_draining && !p->is_stopped && p->missing_since == 0)
+		pool_start(p, now);
+	p->host->changed(p->host, p, now); /* may free p: last use */
 }
 
 static void
@@ -842,6 +952,7 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 	const char *type = link_string(message, "type");
 
 	pool_take_files(p, w, link_string(message, "files"), now);
+	pool_note_files(p);
 	if (strcmp(type, "lent") == 0)
 		p->host->lent(p->host, now);
 	else if (strcmp(type, "changed") == 0) {
@@ -870,6 +981,7 @@ pool_said(struct worker *w, const json_t *message, int64_t now)
 		pool_note_accelerator(p, link_string(message, "pure"));
 		if (pool_ready_workers(p) == 0)
 			pool_note_late(p, now);
+		p->noted = 0;
 	} else if (strcmp(type, "imported") == 0)
 		forkservers_learn(p->host->forkservers,
 		    p->preload != NULL ? p->preload : "",
@@ -1283,6 +1395,7 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 		pool_weigh(p, w);
 		p->retry_at = 0;
 		w->board.word[BOARD_STARTED] = (uint64_t)now;
+		pool_note_files(p);
 	}
 	if (was == WORKER_STARTING)
 		pool_hopeless(p, w, now);
@@ -1726,8 +1839,9 @@ pool_stop(struct pool *p, int64_t now)
 }
 
 void
-pool_try_again(struct pool *p)
+pool_try_again(struct pool *p, int is_asked)
 {
+	p->hook.is_again |= is_asked;
 	pool_recover(p, clock_ms());
 	p->retry_at = 0;
 }
@@ -1740,7 +1854,7 @@ pool_let_go_on(struct pool *p)
 	log_info("%s: may be started again", p->app.name);
 	p->is_stopped = 0;
 	p->state = POOL_ASLEEP;
-	pool_try_again(p);
+	pool_try_again(p, 0);
 }
 
 int
@@ -1764,6 +1878,7 @@ pool_state_name(const struct pool *p)
 {
 	static const char *const names[] = {
 		[POOL_ASLEEP] = "asleep",
+		[POOL_SETTING_UP] = "setting up",
 		[POOL_STARTING] = "starting",
 		[POOL_READY] = "ready",
 		[POOL_FAILING] = "failing",
@@ -1822,7 +1937,8 @@ pool_describe(struct pool *p, int64_t now)
 	if (pool_has_waiting(p))
 		queued = claims > claimed ? claims - claimed : 1;
 	return json_pack(
-	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:I, s:i, s:o}",
+	    "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s, s:I, s:i, s:o, "
+	    "s:o}",
 	    "type", "app", "name", p->app.name, "mount",
 	    p->app.mount[0] != '\0' ? p->app.mount : "/", "directory",
 	    p->app.directory, "state", pool_state_name(p), "entry",
@@ -1831,5 +1947,6 @@ pool_describe(struct pool *p, int64_t now)
 	    "accelerator",
 	    p->pure != NULL ? json_boolean(*p->pure == '\0') : json_null(),
 	    "accelerator_reason", p->pure != NULL ? p->pure : "", "requests",
-	    (json_int_t)requests, "queued", (int)queued, "workers", workers);
+	    (json_int_t)requests, "queued", (int)queued, "workers", workers,
+	    "hook", hook_describe(&p->hook));
 }

@@ -7,6 +7,7 @@
 #include "lib/account.h"
 #include "lib/app.h"
 #include "lib/changes.h"
+#include "lib/hook.h"
 #include "lib/logfile.h"
 #include "lib/loop.h"
 #include "lib/settings.h"
@@ -41,9 +42,14 @@
 #define POOL_CRASHES_MS   600000
 
 #define POOL_RETRY_AFTER 10 /* s, where nobody knows better */
+#define POOL_RETRY_MOST  60 /* s that a visitor is told to wait */
+#define POOL_HOOK_MS                                            \
+	86400000 /* until a generation whose hook has failed is \
+		  * looked at again, if nothing changes */
 
 enum pool_state {
 	POOL_ASLEEP,
+	POOL_SETTING_UP, /* a hook runs, and it waits */
 	POOL_STARTING,
 	POOL_READY,
 	POOL_FAILING, /* cannot be started: waits, or for a change */
@@ -58,6 +64,7 @@ struct pool_host {
 	struct loop *loop;
 	struct account *account;
 	struct forkservers *forkservers;
+	struct hooks *hooks;
 	char *adapters; /* where the Python files lie; NULL: not unpacked */
 	int boards_dir;
 	/* May one more worker be started, beside those there are? */
@@ -110,6 +117,8 @@ struct pool {
 	int is_outdated;  /* what it was made of has changed: no more workers,
 			     but the last one stays */
 	struct changes changes; /* of what it was made of */
+	struct hook_turn hook;  /* what is run before it is started */
+	size_t noted;           /* files that the hooks know of */
 	int is_late;            /* that has changed while it was starting ... */
 	int lates; /* ... as in so many generations before it, in a row */
 	int64_t missing_since;         /* 0: its directory is there */
@@ -212,8 +221,12 @@ void pool_drain(struct pool *, int64_t now);
 void pool_stop(struct pool *, int64_t now);
 void pool_let_go_on(struct pool *);
 
-/* A start that has failed is not held against it any more. */
-void pool_try_again(struct pool *);
+/* A start that has failed is not held against it any more; nor, if somebody
+ * has asked for it, a hook that has. */
+void pool_try_again(struct pool *, int is_asked);
+
+/* A hook of its app has ended: if it has waited for that, it goes on. */
+void pool_go_on(struct pool *, int64_t now);
 
 /* Is there a worker that takes requests, or will soon? */
 int pool_is_served(const struct pool *);

@@ -10,6 +10,7 @@
 #include "lib/clock.h"
 #include "lib/fd.h"
 #include "lib/health.h"
+#include "lib/hook.h"
 #include "lib/log.h"
 #include "lib/reload.h"
 #include "lib/xalloc.h"
@@ -93,6 +94,7 @@ reload_begin(struct reload *r, int64_t now)
 {
 	struct pool *p = pool_new(r->all->host, &r->pool->app);
 
+	p->hook.is_asked = r->asked > r->begun;
 	r->candidate = p;
 	r->state = RELOAD_TRYING;
 	r->begun = r->asked;
@@ -219,7 +221,8 @@ reload_has_failed(struct reload *r, int64_t now)
 {
 	struct pool *p = r->candidate;
 
-	if (p->advice == NULL && !pool_is_served(p))
+	if (p->advice == NULL && !pool_is_served(p) &&
+	    p->state != POOL_SETTING_UP)
 		pool_fail(p, "cannot-start",
 		    r->state == RELOAD_ASKING
 			? "it gave no whole answer (health): its process ended"
@@ -426,9 +429,11 @@ reload_describe(
 	const char *state = "", *why = "", *reference = "";
 	json_int_t since = 0;
 
-	if (r != NULL && r->candidate != NULL && r->candidate != p)
+	if (r != NULL && r->candidate != NULL && r->candidate != p) {
 		state = "starting";
-	else if (r != NULL && r->failure != NULL) {
+		json_object_set_new(
+		    to, "hook", hook_describe(&r->candidate->hook));
+	} else if (r != NULL && r->failure != NULL) {
 		state = "failed";
 		why = r->failure;
 		reference = r->reference;

@@ -18,6 +18,7 @@
 #define NAMES_MOST    1000 /* of one "env" or "environ" */
 #define ADDRESS_MOST  254
 #define HEALTH_MOST   1024 /* bytes */
+#define COMMAND_MOST  4096 /* bytes */
 #define STATIC_MOST   255  /* bytes of an address, or of a directory */
 #define MEBIBYTE      ((uint64_t)1024 * 1024)
 
@@ -102,6 +103,13 @@ static int
 is_path(const char *text)
 {
 	return *text == '/' && is_program(text);
+}
+
+static int
+is_command(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] != '\0' &&
+	       strlen(text) <= COMMAND_MOST;
 }
 
 /* As it stands in a request line, with nothing to be decoded. */
@@ -201,6 +209,31 @@ static const struct setting table[] = {
 	    .meaning = "A path below the application's that a new generation "
 		       "must answer with a status below 500 before it takes "
 		       "the place of the old one." },
+	{ .key = "hooks.install",
+	    OF_APP(hook_install),
+	    .type = TEXT,
+	    .shown = "none",
+	    .accepts = is_command,
+	    .expected = "a command such as \"python manage.py migrate\"",
+	    .meaning = "A command that must succeed before the application is "
+		       "started for the first time." },
+	{ .key = "hooks.upgrade",
+	    OF_APP(hook_upgrade),
+	    .type = TEXT,
+	    .shown = "none",
+	    .accepts = is_command,
+	    .expected = "a command such as \"python manage.py migrate\"",
+	    .meaning = "A command that must succeed before each other new "
+		       "generation of it is started." },
+	{ .key = "hook_timeout",
+	    OF_APP(hook_timeout),
+	    .type = NUMBER,
+	    .least = 1,
+	    .most = SECONDS_MOST,
+	    .fallback = 600,
+	    .unit = "seconds",
+	    .meaning = "How long such a command may take before it is ended, "
+		       "and has failed." },
 	{ .key = "workers.min",
 	    OF_APP(workers_min),
 	    .type = NUMBER,
@@ -437,6 +470,8 @@ app_settings_release(struct app_settings *app)
 	free(app->python);
 	free(app->preload);
 	free(app->health);
+	free(app->hook_install);
+	free(app->hook_upgrade);
 	xstrvfree(app->env);
 	xstrvfree(app->environ_);
 	xstrvfree(app->static_);
@@ -471,6 +506,10 @@ app_settings_copy(struct app_settings *to, const struct app_settings *from)
 	to->python = from->python == NULL ? NULL : xstrdup(from->python);
 	to->preload = from->preload == NULL ? NULL : xstrdup(from->preload);
 	to->health = from->health == NULL ? NULL : xstrdup(from->health);
+	to->hook_install =
+	    from->hook_install == NULL ? NULL : xstrdup(from->hook_install);
+	to->hook_upgrade =
+	    from->hook_upgrade == NULL ? NULL : xstrdup(from->hook_upgrade);
 	to->env = xstrvdup((const char *const *)from->env);
 	to->environ_ = xstrvdup((const char *const *)from->environ_);
 	to->static_ = xstrvdup((const char *const *)from->static_);
@@ -653,6 +692,12 @@ read_key(
 			continue;
 		if (part[n] == '\0')
 			return read_value(r, s, parent, key, value);
+		if (!json_is_object(value) && s->type == TEXT)
+			return complain(r, parent, key,
+			    "must be an object such as {\"%s\": \"...\"}, "
+			    "not %s",
+			    part + n + 1,
+			    jsonfile_value(value, out, sizeof out));
 		if (!json_is_object(value))
 			return complain(r, parent, key,
 			    "must be an object such as {\"%s\": %d}, not %s",

@@ -48,12 +48,14 @@ struct app_settings {
 	int body_timeout;  /* seconds, 60 */
 	char **env;        /* "NAME=value" for the process; NULL: none */
 	char **environ_; /* "NAME=value" for the WSGI dictionary ("environ") */
-	char **static_;  /* "/ADDRESS=directory": what is served without it */
-	int debug;       /* 0: visitors see no details */
-	int log_size;    /* MiB, 10 */
-	int log_keep;    /* old ones, 3 */
-	int accept;      /* enum settings_accept */
-	int accel;       /* 1: workers may use the accelerator */
+	char *hook_install, *hook_upgrade; /* commands; NULL: none */
+	int hook_timeout;                  /* seconds, 600 */
+	char **static_; /* "/ADDRESS=directory": what is served without it */
+	int debug;      /* 0: visitors see no details */
+	int log_size;   /* MiB, 10 */
+	int log_keep;   /* old ones, 3 */
+	int accept;     /* enum settings_accept */
+	int accel;      /* 1: workers may use the accelerator */
 };
 
 struct account_settings {

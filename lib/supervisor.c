@@ -18,6 +18,7 @@
 #include "lib/discover.h"
 #include "lib/fd.h"
 #include "lib/forkserver.h"
+#include "lib/hook.h"
 #include "lib/lease.h"
 #include "lib/lending.h"
 #include "lib/link.h"
@@ -78,6 +79,7 @@ struct parent {
 struct supervisor {
 	struct pool_host host; /* first: pools know us by its address */
 	struct forkservers forkservers;
+	struct hooks hooks;
 	struct mail mail;
 	struct loop *loop;
 	struct account account;
@@ -338,6 +340,22 @@ supervisor_reload_settled(
 	}
 }
 
+/* What has waited for it goes on. */
+static void
+supervisor_hook_over(struct hooks *all, const char *app, int64_t now)
+{
+	struct supervisor *s =
+	    (struct supervisor *)((char *)all -
+				  offsetof(struct supervisor, hooks));
+	struct pool *p, *next;
+
+	for (p = s->pools; p != NULL; p = next) {
+		next = p->next;
+		if (strcmp(p->app.name, app) == 0)
+			pool_go_on(p, now);
+	}
+}
+
 /* The last fork server has gone. */
 static void
 supervisor_without_forkservers(struct forkservers *all, int64_t now)
@@ -479,6 +497,7 @@ supervisor_match(struct supervisor *s, int64_t now)
 		if (supervisor_pool(s, app->name) != NULL)
 			continue;
 		p = pool_new(&s->host, app);
+		hooks_meet(&s->hooks, app);
 		for (link = &s->pools;
 		     *link != NULL && strcmp((*link)->app.name, app->name) < 0;
 		     link = &(*link)->next)
@@ -1268,14 +1287,15 @@ peer_restart(struct peer *peer, const char *name, int64_t now)
 	else if (p->is_stopped)
 		peer_conclude(peer, "error", PAGE_STOPPED);
 	else if ((peer->ticket = reload_ask(&s->reloads, p, now)) == 0) {
-		pool_try_again(p);
+		pool_try_again(p, 1);
 		peer_conclude(peer, "done", PEER_ASLEEP);
 	} else {
 		free(peer->waits_for);
 		peer->waits_for = xstrdup(name);
 		peer_tell(
 		    peer, json_pack("{s:s, s:i}", "type", "trying", "limit",
-			      PEER_STARTS * p->settings.start_timeout));
+			      PEER_STARTS * p->settings.start_timeout +
+				  p->settings.hook_timeout));
 	}
 }
 
@@ -1488,6 +1508,8 @@ supervisor_consider_leaving(struct supervisor *s, int64_t now)
 		s->alone_since = 0;
 	else if (s->alone_since == 0)
 		s->alone_since = now;
+	if (hooks_count(&s->hooks) > 0)
+		return; /* it is to see how that ends */
 	if (is_alone && now - s->alone_since >= (int64_t)settings->grace * 1000)
 		supervisor_leave(s, "no web server is left", now);
 	else if (supervisor_workers(s) == 0 &&
@@ -1573,6 +1595,7 @@ supervisor_tick_due(struct timer *t, int64_t now)
 	supervisor_look_at_accepting(s, now);
 	supervisor_lend(s, now);
 	forkservers_tick(&s->forkservers, now);
+	hooks_tick(&s->hooks, now);
 	if (!s->is_leaving)
 		supervisor_consider_leaving(s, now);
 	s->is_over = s->is_leaving && supervisor_workers(s) == 0 &&
@@ -1606,6 +1629,9 @@ supervisor_serve(struct supervisor *s)
 	forkservers_init(&s->forkservers, s->loop, &s->account);
 	s->forkservers.empty = supervisor_without_forkservers;
 	s->host.forkservers = &s->forkservers;
+	hooks_init(&s->hooks, s->loop, &s->account);
+	s->hooks.over = supervisor_hook_over;
+	s->host.hooks = &s->hooks;
 	mail_init(&s->mail, s->loop, &s->account);
 	s->host.may_grow = supervisor_may_grow;
 	s->host.claims = supervisor_claims;

@@ -27,7 +27,7 @@ PROCESS = {"pid": int, "since": int}
 APP = {"name": str, "mount": str, "directory": str, "state": str,
        "entry": str, "python": str, "generation": str,
        "accelerator_reason": str, "requests": int, "queued": int,
-       "workers": list, "reload": dict}
+       "workers": list, "reload": dict, "hook": dict}
 RELOAD = {"state": str, "why": str, "reference": str, "since": int}
 WORKER = {"pid": int, "state": str, "requests": int, "since": int,
           "url": str, "accepting": bool}

@@ -515,18 +515,28 @@ START_TEST(test_a_mail_address_is_one_address)
 }
 END_TEST
 
-START_TEST(test_what_is_for_later_is_unknown_now)
+START_TEST(test_hooks_are_commands)
 {
-	static const char *const later[] = { "hooks", "hook_timeout" };
-	char text[64];
-
 	begin();
-	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++) {
-		snprintf(text, sizeof text, "{\"%s\": 1}", later[i]);
-		ck_assert_int_eq(read_account(text), -1);
-		ck_assert_ptr_nonnull(
-		    strstr(why.text, "is not a key of this file"));
-	}
+	ck_assert_int_eq(read_account("{}"), 0);
+	ck_assert_ptr_null(account.app.hook_install);
+	ck_assert_ptr_null(account.app.hook_upgrade);
+	ck_assert_int_eq(account.app.hook_timeout, 600);
+	ck_assert_int_eq(
+	    read_account("{\"hooks\": {\"install\": \"a b && c\"}, "
+			 "\"hook_timeout\": 7}"),
+	    0);
+	ck_assert_str_eq(account.app.hook_install, "a b && c");
+	ck_assert_ptr_null(account.app.hook_upgrade);
+	ck_assert_int_eq(account.app.hook_timeout, 7);
+	ck_assert_int_eq(read_account("{\"hooks\": \"a\"}"), -1);
+	ck_assert_ptr_nonnull(strstr(why.text,
+	    "\"hooks\" must be an object such as {\"install\": \"...\"}"));
+	ck_assert_int_eq(read_account("{\"hooks\": {\"upgrade\": \" \"}}"), -1);
+	ck_assert_ptr_nonnull(
+	    strstr(why.text, "\"hooks.upgrade\" must be a command"));
+	ck_assert_int_eq(read_account("{\"hooks\": {\"upgrad\": \"x\"}}"), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, "did you mean"));
 	end();
 }
 END_TEST
@@ -757,7 +767,7 @@ SUITE("settings", test_the_defaults_are_those_of_the_manual,
     test_no_setting_speaks_for_a_request, test_names_are_limited_in_number,
     test_the_line_is_that_of_the_key,
     test_an_unknown_key_is_an_error_that_names_the_nearest,
-    test_a_mail_address_is_one_address, test_what_is_for_later_is_unknown_now,
+    test_a_mail_address_is_one_address, test_hooks_are_commands,
     test_health_is_a_path_as_it_stands_in_an_address,
     test_a_very_long_key_is_cut_in_the_sentence, test_a_key_twice_is_an_error,
     test_what_is_no_json_says_where, test_the_sentence_is_fit_for_a_log,
