@@ -39,7 +39,7 @@ def _():
     do("stop", "blog")
     got = m.get("/blog/pid")
     is_stopped(got)
-    equal(b"has stopped it" in got.body, True, got.body)
+    equal(b"off line for now" in got.body, True, got.error)
     is_stopped(m.get("/blog/pid", "HEAD"))
     within(10, lambda: not alive(pid), "the worker to leave")
     within(10, lambda: m.status_of("blog")["workers"] == [])
