@@ -181,10 +181,14 @@ serve_configure(const struct serve *s, struct problem *why)
 {
 	char *program = xprintf("%s/" SITE_PROGRAM, s->place);
 	char *sockets = xprintf("%s/", s->place), *text, *own;
+	char *nothing = xprintf("\"%s/www\"", s->place);
 	const char *pairs[] = { "/srv/mamayo/mamayo.fcgi", program,
 		"\"MAMAYO_ROOT\" => \"/srv/mamayo\"",
-		"\"MAMAYO_ROOT\" => env.MAMAYO_ROOT", "/run/lighttpd/", sockets,
-		NULL };
+		"\"MAMAYO_ROOT\" => env.MAMAYO_ROOT",
+		/* the application may lie anywhere: mamayo sends its files */
+		"\"MAMAYO_SENDFILE\" => \"x-sendfile\"",
+		"\"MAMAYO_SENDFILE\" => \"\"", "\"/srv/mamayo/apps\"", nothing,
+		"/run/lighttpd/", sockets, NULL };
 	int result;
 
 	text = site_example_with("lighttpd.conf", pairs);
@@ -198,6 +202,7 @@ serve_configure(const struct serve *s, struct problem *why)
 	result = serve_write(s, "lighttpd.conf", own, why);
 	free(own);
 	free(text);
+	free(nothing);
 	free(sockets);
 	free(program);
 	return result;

@@ -112,9 +112,13 @@ def _():
     os.makedirs(place)
     with open(place + "/application.py", "w") as f:
         f.write(textwrap.dedent(SOURCE))
+    os.mkdir(place + "/public")
+    with open(place + "/public/style.css", "w") as f:
+        f.write("p { }")
     before = sorted(os.listdir(place))
     s = Serving(place)
     equal(s.get("/x/y"), (200, "/x/y of "))
+    equal(s.get("/style.css"), (200, "p { }"))
     with open(place + "/application.py", "w") as f:
         f.write("print('here I am', flush=True)\nthis is nonsense\n")
     within(60, lambda: s.get("/x") and "is not defined" in s.said, "the log")
