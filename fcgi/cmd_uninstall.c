@@ -18,7 +18,7 @@ uninstall_run(const struct command *c, int argc, char **argv)
 
 const struct command command_uninstall = {
 	.name = "uninstall",
-	.arguments = "DOCROOT [--server apache]",
+	.arguments = "DOCROOT [--server apache|lighttpd|nginx]",
 	.summary = "take back what install has done",
 	.help = "Takes mamayo's part out of the .htaccess in the directory of "
 		"your web pages, and\nremoves the mamayo.fcgi there. The "

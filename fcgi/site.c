@@ -16,7 +16,8 @@
 #include "lib/whole.h"
 #include "lib/xalloc.h"
 
-static const struct site_kind *const kinds[] = { &site_apache };
+static const struct site_kind *const kinds[] = { &site_apache, &site_lighttpd,
+	&site_nginx };
 
 const struct site_kind *
 site_kind(const char *name)

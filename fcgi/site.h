@@ -25,7 +25,7 @@ struct site_kind {
 	int (*uninstall)(const struct site *, struct problem *);
 };
 
-extern const struct site_kind site_apache;
+extern const struct site_kind site_apache, site_lighttpd, site_nginx;
 
 const struct site_kind *site_kind(const char *name); /* NULL: there is none */
 

@@ -295,6 +295,27 @@ def _():
     return "%d of 40 were installed" % done
 
 
+@test("for nginx and lighttpd: the program, and what has to be added, with the paths of this account")
+def _():
+    site = Site()
+    for kind, word in (("nginx", "fastcgi_pass mamayo;"),
+                       ("lighttpd", "fastcgi.server")):
+        said = site.does("install", "--server", kind)
+        equal(word in said and "/mamayo.sock" in said, True, said)
+        if kind == "nginx":
+            equal("root %s/apps;" % m.root in said, True, said)
+        equal("alice" in said, False, said)
+        if os.path.isdir("/run/systemd/system"):
+            equal("systemctl --user enable --now mamayo.socket" in said, True)
+        else:
+            equal("@reboot exec %s/mamayo.fcgi listen" % m.root in said,
+                  True, said)
+        equal(stat.S_IMODE(os.stat(m.path("mamayo.fcgi")).st_mode), 0o755)
+        equal(site.state(), {})
+        equal("removed" in site.does("uninstall", "--server", kind), True)
+        equal(os.path.exists(m.path("mamayo.fcgi")), False)
+
+
 @test("wrong usage is said")
 def _():
     site = Site()

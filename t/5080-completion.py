@@ -63,7 +63,8 @@ def _():
     equal(completed("serve", m.dir + "/a"), [m.dir + "/a b"])
     equal(completed("install", m.dir + "/ma"), [m.dir + "/mamayo"])
     equal(completed("logs", "-n", ""), [])
-    equal(completed("install", "x", "--server", ""), ["apache"])
+    equal(completed("install", "x", "--server", ""),
+          ["apache", "lighttpd", "nginx"])
 
 
 @test("make install puts it where bash looks for it")
