@@ -172,8 +172,9 @@ apache_install(const struct site *s, struct problem *why)
 	else
 		result = apache_put(s, &rules, why);
 	if (result == 0) {
-		printf("\nApplications that lie in %s are served now; to begin "
-		       "with one: mamayo new NAME\n",
+		printf("\nApplications that lie in %s are served now.\n"
+		       "To begin with one:  mamayo new NAME\n"
+		       "To examine the site:  mamayo doctor http://...\n",
 		    s->account->apps);
 		apache_advise(s);
 	}

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fcgi/command.h"
 #include "fcgi/site.h"
 #include "lib/fd.h"
+#include "lib/quote.h"
 #include "lib/whole.h"
 #include "lib/xalloc.h"
 
@@ -33,12 +33,14 @@ listen_example(const struct site *s, const char *name)
 {
 	char *socket = xprintf(LISTEN_SOCKET, s->account->user);
 	char *program = xprintf("%s/" SITE_PROGRAM, s->account->root);
+	char *word = quote_word(program);
 	const char *pairs[] = { "/srv/alice/mamayo.sock", socket,
 		"%h/mamayo/mamayo.fcgi", program,
-		"\"$HOME/mamayo/mamayo.fcgi\"", program, "/home/alice/mamayo",
+		"\"$HOME/mamayo/mamayo.fcgi\"", word, "/home/alice/mamayo",
 		s->account->root, NULL };
 	char *text = site_example_with(name, pairs);
 
+	free(word);
 	free(program);
 	free(socket);
 	return text;
@@ -133,6 +135,10 @@ listen_install(const struct site *s, const char *example, struct problem *why)
 		printf("\nand you add with \"crontab -e\":\n\n");
 		listen_print(s, "crontab");
 	}
+	if (strcmp(example, "nginx.conf") == 0)
+		printf("\nSo that nginx finds files of public/ itself, it has "
+		       "to come so far:\n\n    chmod o+x %s\n",
+		    s->account->root);
 	printf("\nThe configuration of the web server:\n\n");
 	listen_print(s, example);
 	return 0;
