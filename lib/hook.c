@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ struct hook_run {
 	struct watch alive; /* first: known by its address */
 	struct hooks *all;
 	char *app;
+	pid_t keeper;  /* while its pipe is open */
+	int64_t until; /* clock_ms(), when it should be over */
 	struct hook_run *next;
 };
 
@@ -88,9 +91,10 @@ hook_run_ready(struct watch *w, short got, int64_t now)
 	hook_run_look(r, now);
 }
 
-/* alive is -1, or is taken. */
+/* It may take so many seconds more. alive is -1, or is taken. */
 static void
-hooks_add(struct hooks *all, const char *app, int alive)
+hooks_add(struct hooks *all, const char *app, int64_t seconds, int alive,
+    pid_t keeper)
 {
 	struct hook_run *r = hooks_find(all, app);
 
@@ -103,14 +107,27 @@ hooks_add(struct hooks *all, const char *app, int alive)
 		};
 		r->next = all->list;
 		all->list = r;
+		r->until = clock_ms() + seconds * 1000 + KEEPER_LATE_MS;
 	}
 	if (alive == -1)
 		return;
+	r->until = clock_ms() + seconds * 1000 + KEEPER_LATE_MS;
+	r->keeper = keeper;
 	loop_unwatch(all->loop, &r->alive);
 	fd_close(&r->alive.fd);
 	r->alive.fd = alive;
 	if (loop_watch(all->loop, &r->alive) == -1)
 		fd_close(&r->alive.fd); /* hooks_tick() looks */
+}
+
+/* How long one may run that is written down. */
+static int64_t
+hooks_rest(const struct hookfile *f)
+{
+	int64_t limit = hookfile_number(f, "limit");
+	int64_t age = clock_wall().tv_sec - hookfile_number(f, "began");
+
+	return age >= 0 && age < limit ? limit - age : 0;
 }
 
 void
@@ -141,26 +158,30 @@ hooks_meet(struct hooks *all, const struct app *app)
 	if (f.state == HOOK_RUNNING) {
 		log_info("%s: its hook %s runs", app->name,
 		    hookfile_text(&f, "hook"));
-		hooks_add(all, app->name, -1);
+		hooks_add(all, app->name, hooks_rest(&f), -1, 0);
 	}
 	hookfile_release(&f);
 }
 
-/* A command whose keeper was killed has its limit, too. */
+/* It should be over. Whoever keeps it is stuck, or was killed, and what it has
+ * kept goes on. */
 static void
-hook_run_limit(const struct hook_run *r)
+hook_run_end(const struct hook_run *r)
 {
+	const struct account *a = r->all->account;
 	struct hookfile f;
 	struct proc p = { 0 };
 
-	if (hook_run_state(r, &f) == HOOK_RUNNING &&
-	    clock_wall().tv_sec - hookfile_number(&f, "began") >
-		hookfile_number(&f, "limit") + 2 * KEEPER_END_MS / 1000) {
-		p.pid = (pid_t)hookfile_number(&f, "pid");
-		if (p.pid > 0 &&
-		    proc_alive(p.pid, (uint64_t)hookfile_number(&f, "start")))
-			proc_kill_group(&p, SIGKILL);
-	}
+	log_warn("%s: its hook has not ended, nor has whoever keeps it ended "
+		 "it; both are killed",
+	    r->app);
+	proc_signal(r->alive.fd != -1 ? r->keeper : hookfile_holder(a, r->app),
+	    SIGKILL);
+	hookfile_read(&f, a, r->app);
+	p.pid = (pid_t)hookfile_number(&f, "pid");
+	if (strcmp(hookfile_text(&f, "result"), "running") == 0 && p.pid > 0 &&
+	    proc_alive(p.pid, (uint64_t)hookfile_number(&f, "start")))
+		proc_kill_group(&p, SIGKILL);
 	hookfile_release(&f);
 }
 
@@ -171,10 +192,10 @@ hooks_tick(struct hooks *all, int64_t now)
 
 	for (r = all->list; r != NULL; r = next) {
 		next = r->next;
-		if (r->alive.fd != -1)
-			continue;
-		hook_run_limit(r);
-		hook_run_look(r, now);
+		if (now >= r->until)
+			hook_run_end(r);
+		if (r->alive.fd == -1)
+			hook_run_look(r, now);
 	}
 }
 
@@ -276,7 +297,8 @@ hook_begin(struct hooks *all, const struct hook_need *need,
 		return -1;
 	log_info(
 	    "%s: its hook %s runs: %s", need->app->name, turn->name, command);
-	hooks_add(all, need->app->name, alive);
+	hooks_add(all, need->app->name, need->settings->hook_timeout, alive,
+	    work.pid);
 	return 0;
 }
 
@@ -344,7 +366,7 @@ hook_decide(struct hooks *all, struct hook_turn *turn,
 	int has_begun = turn->has_begun;
 
 	if (f->state == HOOK_RUNNING) {
-		hooks_add(all, need->app->name, -1);
+		hooks_add(all, need->app->name, hooks_rest(f), -1, 0);
 		snprintf(turn->name, sizeof turn->name, "%s",
 		    hookfile_text(f, "hook"));
 		turn->since = hookfile_number(f, "began");

@@ -214,10 +214,9 @@ hookfile_number(const struct hookfile *f, const char *key)
 
 /* --------------------------------------------------------------- writing -- */
 
-int
-hookfile_lock(const struct account *a, const char *app)
+static int
+lock_open(const struct account *a, const char *app)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char *file = app_file_name(app, ".lock");
 	char *directory = xprintf("%s/hooks", a->run);
 	char *path = xprintf("%s/%s", directory, file);
@@ -226,15 +225,38 @@ hookfile_lock(const struct account *a, const char *app)
 	(void)mkdir(directory, 0700);
 	fd = open(
 	    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	free(path);
+	free(directory);
+	free(file);
+	return fd;
+}
+
+int
+hookfile_lock(const struct account *a, const char *app)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = lock_open(a, app);
+
 	if (fd != -1 && fcntl(fd, F_SETLK, &whole) == -1) {
 		if (errno == EACCES)
 			errno = EAGAIN;
 		fd_close(&fd);
 	}
-	free(path);
-	free(directory);
-	free(file);
 	return fd;
+}
+
+pid_t
+hookfile_holder(const struct account *a, const char *app)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = lock_open(a, app);
+	pid_t holder = 0;
+
+	if (fd != -1 && fcntl(fd, F_GETLK, &whole) == 0 &&
+	    whole.l_type != F_UNLCK)
+		holder = whole.l_pid;
+	fd_close(&fd);
+	return holder;
 }
 
 /* So that the name is there, too, when the power has failed; not every file

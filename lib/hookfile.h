@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "lib/account.h"
 #include "lib/changes.h"
@@ -59,6 +60,8 @@ int hookfile_is_same(const struct hookfile *, const char *key);
 
 /* A descriptor, to be closed; -1: somebody else has it (EAGAIN), or errno. */
 int hookfile_lock(const struct account *, const char *app);
+/* The process that has it; 0 if none has. */
+pid_t hookfile_holder(const struct account *, const char *app);
 /* By the one who has the lock. */
 int hookfile_write(
     const struct account *, const char *app, const json_t *, struct problem *);

@@ -321,7 +321,8 @@ keeper_begin(struct keeper_work *work, struct problem *why)
 		return problem_sys(why, "cannot make a pipe");
 	work->alive = alive[1];
 	TESTPOINT("supervisor:hook-begin");
-	failed = proc_fork(keeper_main, work) == -1;
+	work->pid = proc_fork(keeper_main, work);
+	failed = work->pid == -1;
 	if (failed)
 		problem_sys(why, "cannot fork");
 	TESTPOINT("supervisor:hook-begun");

@@ -2,6 +2,7 @@
 #define MAMAYO_KEEPER_H
 
 #include <jansson.h>
+#include <sys/types.h>
 
 #include "lib/account.h"
 #include "lib/app.h"
@@ -19,6 +20,7 @@
  * that it can tell of a command that they have ended.
  */
 #define KEEPER_END_MS   5000  /* from SIGTERM to SIGKILL, at hook_timeout */
+#define KEEPER_LATE_MS  15000 /* after hook_timeout: then it is stuck itself */
 #define KEEPER_LOCK_MS  2000  /* for whoever else has the lock for a moment */
 #define KEEPER_WRITE_MS 60000 /* for room on the disk for how it has ended */
 
@@ -33,6 +35,7 @@ struct keeper_work {
 	int is_alone; /* no older generation serves meanwhile */
 	const char *command;
 	json_t *record; /* as hookfile_write() wants it, "running" */
+	pid_t pid;      /* of the keeper; set by keeper_begin() */
 	int alive;      /* private */
 };
 

@@ -83,7 +83,7 @@ mail_is_busy(const struct mail *m)
 static char *
 mail_memory(const struct mail *m)
 {
-	return xprintf("%s/state/mail.json", m->account->root);
+	return xprintf("%s/state/_mail.json", m->account->root);
 }
 
 /* What is on disk, of whichever supervisor; of the last hour only. */

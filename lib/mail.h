@@ -10,7 +10,7 @@
 /*
  * mail: tells the account's owner, who has set "mail" in its mamayo.json, of
  * incidents: one message of each kind and app in an hour, and no more than
- * MAIL_HOUR_MOST in all. What was sent is remembered in state/mail.json, so
+ * MAIL_HOUR_MOST in all. What was sent is remembered in state/_mail.json, so
  * that another supervisor does not send it again; a copy in memory does where
  * that file cannot be written.
  *

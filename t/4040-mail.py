@@ -89,7 +89,7 @@ def _():
         crash(m, "other")
     within(10, lambda: len(mails(m)) > 1, "a message about the other")
     equal(subjects(m), ["workers of blog crash", "workers of other crash"])
-    equal(os.stat(m.path("state", "mail.json")).st_mode & 0o777, 0o600)
+    equal(os.stat(m.path("state", "_mail.json")).st_mode & 0o777, 0o600)
 
 
 @test("R-SEC5 sendmail has its message, its output, and nothing else of ours")

@@ -460,6 +460,26 @@ def _():
         m.close()
 
 
+@test("who keeps it is stopped: it is ended some seconds after hook_timeout, by"
+      " the supervisor that has begun it, and by the next")
+def _():
+    all = []
+    for replaced in False, True:
+        m = account(hook_timeout=1)
+        close_gate(m)
+        ask(m)
+        m.has("begin-install")
+        kill(keepers(m)[0], signal.SIGSTOP)
+        if replaced:
+            replace_supervisor(m)
+        within(10, lambda: ask(m)[1] == "setup")
+        all.append(m)
+    for m in all:
+        within(30, lambda m=m: ask(m)[1] == "hook")
+        equal((keepers(m), shells(m)), ([], []))
+        equal(m.journal(), ["begin-install"])
+
+
 @test("kill -9 of the supervisor: the hook goes on, the next supervisor waits"
       " for it, and it is not run again")
 def _():
@@ -641,7 +661,7 @@ def _():
 
 @test("applications with names of all kinds have records of their own")
 def _():
-    m = Mamayo(grace=2)
+    m = Mamayo(grace=2, mail="owner@example.org", sendmail="/bin/true")
     names = ["mail", "stopped", "a/b", "new.x", "n" * 250, "\u00e4 b'\"$x"]
     for name in names:
         m.app(name, SOURCE % "one", hooks={
@@ -652,6 +672,10 @@ def _():
                                                     "%C3%A4%20b'%22$x")
         serves(m, "one")
     equal(len(m.journal()), len(names))
+    m.app("broken", hooks={"install": "exit 1"})  # that is worth a message
+    m.prefix = "/broken"
+    within(10, lambda: ask(m)[1] == "hook")
+    within(10, lambda: os.path.exists(m.path("state", "_mail.json")))
     kill_everything(m)
     m.start()
     for name in names:

@@ -177,7 +177,7 @@ START_TEST(test_another_supervisor_remembers)
 	begin();
 	umask(0);
 	happens("died", "blog");
-	ck_assert_int_eq(stat("state/mail.json", &st), 0);
+	ck_assert_int_eq(stat("state/_mail.json", &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0600);
 	ck_assert_int_eq(stat("state", &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0700);
@@ -202,13 +202,13 @@ START_TEST(test_after_an_hour_there_is_another)
 	    "{\"sent\": [[%ld, \"died\", \"a\"], [%ld, \"died\", \"b\"], "
 	    "[%ld, \"died\", \"c\"], [\"\"], 7, [%ld, \"died\", 7]]}",
 	    now - MAIL_HOUR_S + 60, now - MAIL_HOUR_S - 1, now + 60, now);
-	scene_write("state/mail.json", memory);
+	scene_write("state/_mail.json", memory);
 	happens("died", "a");
 	ck_assert_int_eq(count("mails", "Subject:"), 0);
 	happens("died", "b");
 	happens("died", "c"); /* the clock was set back meanwhile */
 	ck_assert_int_eq(count("mails", "Subject:"), 2);
-	ck_assert_int_eq(count("state/mail.json", "died"), 3);
+	ck_assert_int_eq(count("state/_mail.json", "died"), 3);
 	end();
 }
 END_TEST
@@ -317,9 +317,9 @@ START_TEST(test_a_memory_that_cannot_be_kept_is_kept_in_memory)
 	ck_assert_int_eq(count("mamayo.log", "cannot write"), 1);
 	ck_assert_int_eq(unlink("state"), 0);
 	ck_assert_int_eq(mkdir("state", 0700), 0);
-	scene_write("state/mail.json", "{\"sent\": 7}");
+	scene_write("state/_mail.json", "{\"sent\": 7}");
 	happens("stuck", "blog");
-	scene_write("state/mail.json", "nonsense");
+	scene_write("state/_mail.json", "nonsense");
 	happens("stuck", "wiki");
 	ck_assert_int_eq(count("mails", "Subject:"), 3);
 	end();
