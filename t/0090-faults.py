@@ -1,5 +1,5 @@
-"""t/FAULTS and t/REQUIREMENTS name tests that there are, for every fault and
-requirement, or what is missing."""
+"""t/FAULTS, t/REQUIREMENTS and t/PAINS name tests that there are, for every
+fault, requirement and complaint, or what is missing."""
 import ast
 import os
 import re
@@ -10,6 +10,7 @@ FAULTS = [str(n) for n in range(1, 87)]
 REQUIREMENTS = ["R-%s%d" % (kind, n) for kind, last in (
     ("SEC", 12), ("VUL", 15), ("FD", 3), ("PROC", 4))
     for n in range(1, last + 1)]
+PAINS = [str(n) for n in range(1, 26)]
 TEST = re.compile(r'(t/[\w.-]+\.(?:py|c|t)): "(.+?)"(?:; (?=t/)|$)')
 
 
@@ -89,9 +90,16 @@ def _():
     return "%d of %d" % (covered, len(REQUIREMENTS))
 
 
+@test("so has every complaint of docs/faq")
+def _():
+    covered = check("t/PAINS", PAINS)
+    assert covered >= 24, covered
+    return "%d of %d" % (covered, len(PAINS))
+
+
 @test("a title that is nearly right, and a missing one, are found out")
 def _():
-    for name in "t/FAULTS", "t/REQUIREMENTS":
+    for name in "t/FAULTS", "t/REQUIREMENTS", "t/PAINS":
         for _, rest in lines(name):
             for script, title in TEST.findall(rest):
                 equal(title in titles(script), True)

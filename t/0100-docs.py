@@ -1,0 +1,228 @@
+"""README and docs/: every command in them works, every link leads somewhere.
+
+A line that is indented by four blanks and begins with "$ " is a command that
+the reader types as himself, with "# " as root. Each document has an account of
+its own, in which its commands are run in order, each by sh(1) where the last
+one has left off, and must end with status 0. Paths and addresses of examples
+are those of this account and its web server (Scene.places()). What cannot be
+run here is in NOT_RUN, with the reason, and what is done in its place.
+
+Other indented texts are settings, lines of a file in examples/, or in TEXTS.
+"""
+import json
+import os
+import re
+import shlex
+import subprocess
+import zipfile
+
+import servers
+from harness import BUILDDIR, PROGRAM, SRCDIR, equal, run, test, within
+from mamayo import Mamayo
+
+DOCS = ["README", "examples/README"] + sorted(
+    "docs/" + name for name in os.listdir(os.path.join(SRCDIR, "docs")))
+LIMIT = 300  # seconds: a command may look at a whole web server
+
+# What is not run: (pattern, why, what is done in its place: a Scene's method)
+NOT_RUN = []
+
+# Indented texts that are neither commands, settings, nor in examples/: the
+# first line, and where they are tried or why they are not.
+TEXTS = {
+    "./bootstrap           install what is missing, configure, build:":
+        "t/0070-bootstrap.py",
+    "from a2wsgi import ASGIMiddleware": "a2wsgi is not in Debian 12",
+}
+
+
+def read(name):
+    with open(os.path.join(SRCDIR, name), encoding="utf-8") as f:
+        return f.read()
+
+
+def blocks(name):
+    """The indented texts of a document: lists of lines."""
+    found, last = [], ""
+    for line in read(name).split("\n"):
+        if line.startswith("    ") and (found and last.startswith("    ")
+                                        or not last.strip()):
+            if not last.startswith("    "):
+                found.append([])
+            found[-1].append(line[4:])
+        else:
+            line = line if not line.startswith("    ") else "text"
+        last = line
+    return [b for b in found if not b[0].startswith(" ")]
+
+
+def is_session(block):
+    return block[0][:2] in ("$ ", "# ")
+
+
+def commands(name):
+    for block in blocks(name):
+        if is_session(block):
+            for line in block:
+                assert line[:2] in ("$ ", "# "), "%s: %r" % (name, line)
+                yield line[2:]
+
+
+class Scene:
+    """The reader of a document, with an account and a web server."""
+
+    def __init__(self, kind=servers.ApacheFcgid, *arguments):
+        self.m = Mamayo(linger=1, grace=1)
+        self.home = self.m.dir
+        self.cwd = self.home
+        self.server = kind(self.m, *arguments)
+        for name in "bin", "etc", "srv":
+            os.makedirs(os.path.join(self.home, name))
+        os.symlink(os.path.abspath(PROGRAM),
+                   os.path.join(self.home, "bin", "mamayo"))
+        os.symlink(self.server.path("www"),
+                   os.path.join(self.home, "public_html"))
+        self.wheels()
+        for name in "fcgi", "examples", "docs":
+            at = BUILDDIR if name == "fcgi" else SRCDIR
+            os.makedirs(os.path.join(self.home, "source"), exist_ok=True)
+            os.symlink(os.path.join(at, name),
+                       os.path.join(self.home, "source", name))
+
+    def wheels(self):
+        """A wheel of Flask, which leads to the one that is installed."""
+        os.makedirs(os.path.join(self.home, "wheels"))
+        try:
+            import flask
+        except ImportError:
+            return
+        place = os.path.dirname(os.path.dirname(flask.__file__))
+        info = "flask-2.0.dist-info/"
+        with zipfile.ZipFile(os.path.join(
+                self.home, "wheels", "flask-2.0-py3-none-any.whl"), "w") as z:
+            z.writestr("flask_of_debian.pth", place + "\n")
+            z.writestr(info + "METADATA", "Metadata-Version: 2.1\n"
+                       "Name: Flask\nVersion: 2.0\n")
+            z.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: us\n"
+                       "Root-Is-Purelib: true\nTag: py3-none-any\n")
+            z.writestr(info + "RECORD", "")
+
+    def places(self):
+        return {
+            "https://example.org/": self.server.url("/"),
+            "/home/alice": self.home,
+            "/etc/": self.home + "/etc/",
+            "/srv/": self.home + "/srv/",
+        }
+
+    def here(self, text):
+        for old, new in self.places().items():
+            text = text.replace(old, new)
+        return text
+
+    def run(self, command):
+        at = os.path.join(self.home, "cwd")
+        script = "cd %s || exit\n%s\ncode=$?\npwd >%s\nexit $code" % (
+            shlex.quote(self.cwd), self.here(command), shlex.quote(at))
+        env = {"HOME": self.home, "USER": "alice", "TERM": "dumb",
+               "PATH": "%s/bin:%s" % (self.home, servers.PATHS),
+               "PIP_NO_INDEX": "1", "PYTHONDONTWRITEBYTECODE": "1",
+               "PIP_FIND_LINKS": os.path.join(self.home, "wheels")}
+        process = self.m.popen(["/bin/sh", "-c", script], env=env,
+                               stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+        out, _ = process.communicate(timeout=LIMIT)
+        self.m.others.remove(process)
+        if process.returncode != 0:
+            raise AssertionError("%s: exit status %d:\n%s" % (
+                command, process.returncode, out.decode()))
+        with open(at) as f:
+            self.cwd = f.read().rstrip("\n")
+        if command.startswith("mamayo doctor https:"):
+            within(20, lambda: not any(
+                a["name"].startswith("doctor-")
+                for a in self.m.status()["apps"]), "the end of its traces")
+        return out.decode()
+
+    def follow(self, name):
+        """Does what the document says -> what its last command has said."""
+        said, done = None, 0
+        for command in commands(name):
+            for pattern, _, instead in NOT_RUN:
+                if re.match(pattern, command):
+                    if instead:
+                        instead(self)
+                    break
+            else:
+                said = self.run(command)
+                done += 1
+        assert done, "%s has no commands" % name
+        return said
+
+    def close(self):
+        self.server.stop()
+        self.m.close()
+
+
+def hello(scene):
+    """The application that most documents speak of."""
+    scene.run("mamayo new hello")
+
+
+@test("docs/faq: every command")
+def _():
+    scene = Scene()
+    scene.server.start()
+    hello(scene)
+    equal(scene.server.get("/hello/").status, 200)
+    scene.follow("docs/faq")
+    scene.close()
+
+
+@test("docs/faq has the twenty-five, and t/PAINS a test for each")
+def _():
+    numbers = re.findall(r"^(\d+)\. \S", read("docs/faq"), re.M)
+    equal(numbers, [str(n) for n in range(1, 26)])
+    equal(re.findall(r"^(\d+)\t", read("t/PAINS"), re.M), numbers)
+    for entry in re.split(r"^\d+\. ", read("docs/faq"), flags=re.M)[1:]:
+        assert "\nLooks like: " in entry, entry
+
+
+@test("settings are known, and other texts are from examples/")
+def _():
+    known = {line.split("|")[0].split(".")[0] for line in subprocess.run(
+        [os.path.abspath(PROGRAM), "settings"], stdout=subprocess.PIPE,
+        check=True).stdout.decode().split("\n")}
+    examples = set()
+    for name in os.listdir(servers.EXAMPLES):
+        if os.path.isfile(os.path.join(servers.EXAMPLES, name)) and (
+                not name.startswith("carried")):
+            examples.update(line.strip() for line in read(
+                "examples/" + name).split("\n"))
+    unused = set(TEXTS)
+    for name in DOCS:
+        if name == "examples/README":
+            continue  # t/6400-listen-examples.py
+        for block in blocks(name):
+            if is_session(block):
+                continue
+            if block[0] in TEXTS:
+                unused.discard(block[0])
+            elif block[0].startswith("{"):
+                for key in json.loads("\n".join(block)):
+                    assert key in known, "%s: %s" % (name, key)
+            else:
+                for line in block:
+                    assert line.strip() in examples, "%s: %r" % (name, line)
+    equal(unused, set())
+
+
+@test("what is not run is in the documents, and has a reason")
+def _():
+    lines = [c for name in DOCS for c in commands(name)]
+    for pattern, why, _ in NOT_RUN:
+        assert len(why) > 10, pattern
+        assert any(re.match(pattern, c) for c in lines), pattern
+
+
+run()
