@@ -9,11 +9,14 @@ run here is in NOT_RUN, with the reason, and what is done in its place.
 
 Other indented texts are settings, lines of a file in examples/, or in TEXTS.
 """
+import configparser
 import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 import zipfile
 
 import servers
@@ -22,10 +25,24 @@ from mamayo import Mamayo
 
 DOCS = ["README", "examples/README"] + sorted(
     "docs/" + name for name in os.listdir(os.path.join(SRCDIR, "docs")))
+CURL = "curl --silent --show-error --fail --max-time 60 "
 LIMIT = 300  # seconds: a command may look at a whole web server
 
 # What is not run: (pattern, why, what is done in its place: a Scene's method)
-NOT_RUN = []
+NOT_RUN = [
+    (r"\./bootstrap$", "t/0070-bootstrap.py does", "in_source"),
+    (r"make portable$", "t/0060-portable.py does", "portable"),
+    (r"make install$", "into /usr; make distcheck does", None),
+    (r"scp ", "to another machine", "upload"),
+    (r"install -d -o alice ", "gives a directory away; t/0071 has root",
+     "socket_directory"),
+    (r"loginctl enable-linger ", "changes the system", None),
+    (r"systemctl --user enable --now mamayo\.socket$",
+     "changes the system; t/6400-listen-examples.py is like systemd",
+     "socket_unit"),
+    (r"systemctl restart ", "changes the system", "start"),
+    (r"apt-get install ", "changes the system", None),
+]
 
 # Indented texts that are neither commands, settings, nor in examples/: the
 # first line, and where they are tried or why they are not.
@@ -36,15 +53,41 @@ TEXTS = {
 }
 
 
+followed = set()  # (document, heading)
+
+
+class Lighttpd(servers.Lighttpd):
+    configuration = ""
+
+    def config(self):
+        return self.configuration
+
+
+class Nginx(servers.Nginx):
+    configuration = ""
+
+    def argv(self):
+        argv = servers.Nginx.argv(self)
+        self.write("mamayo.conf", self.configuration.replace(
+            "listen 80;", "listen 127.0.0.1:%d;" % self.port))
+        return argv
+
+
+PLACE_IN_ETC = {
+    Lighttpd: "lighttpd/conf-enabled/50-mamayo.conf",
+    Nginx: "nginx/sites-enabled/mamayo",
+}
+
+
 def read(name):
     with open(os.path.join(SRCDIR, name), encoding="utf-8") as f:
         return f.read()
 
 
-def blocks(name):
+def blocks(text):
     """The indented texts of a document: lists of lines."""
     found, last = [], ""
-    for line in read(name).split("\n"):
+    for line in text.split("\n"):
         if line.startswith("    ") and (found and last.startswith("    ")
                                         or not last.strip()):
             if not last.startswith("    "):
@@ -60,8 +103,21 @@ def is_session(block):
     return block[0][:2] in ("$ ", "# ")
 
 
-def commands(name):
-    for block in blocks(name):
+def sections(name):
+    """{heading: its commands}; "" is what comes before the first one."""
+    found, heading = {}, ""
+    lines = read(name).split("\n")
+    for i, line in enumerate(lines):
+        if i + 1 < len(lines) and line and re.match(r"(---+|===+)$",
+                                                    lines[i + 1]):
+            heading = line
+        found.setdefault(heading, []).append(line)
+    return {heading: list(commands("\n".join(text), name))
+            for heading, text in found.items()}
+
+
+def commands(text, name):
+    for block in blocks(text):
         if is_session(block):
             for line in block:
                 assert line[:2] in ("$ ", "# "), "%s: %r" % (name, line)
@@ -76,7 +132,8 @@ class Scene:
         self.home = self.m.dir
         self.cwd = self.home
         self.server = kind(self.m, *arguments)
-        for name in "bin", "etc", "srv":
+        for name in ("bin", "srv", "etc/lighttpd/conf-enabled",
+                     "etc/nginx/sites-enabled"):
             os.makedirs(os.path.join(self.home, name))
         os.symlink(os.path.abspath(PROGRAM),
                    os.path.join(self.home, "bin", "mamayo"))
@@ -110,7 +167,9 @@ class Scene:
     def places(self):
         return {
             "https://example.org/": self.server.url("/"),
+            "http://localhost/": self.server.url("/"),
             "/home/alice": self.home,
+            "~alice": self.home,
             "/etc/": self.home + "/etc/",
             "/srv/": self.home + "/srv/",
         }
@@ -123,7 +182,8 @@ class Scene:
     def run(self, command):
         at = os.path.join(self.home, "cwd")
         script = "cd %s || exit\n%s\ncode=$?\npwd >%s\nexit $code" % (
-            shlex.quote(self.cwd), self.here(command), shlex.quote(at))
+            shlex.quote(self.cwd), re.sub("^curl ", CURL, self.here(command)),
+            shlex.quote(at))
         env = {"HOME": self.home, "USER": "alice", "TERM": "dumb",
                "PATH": "%s/bin:%s" % (self.home, servers.PATHS),
                "PIP_NO_INDEX": "1", "PYTHONDONTWRITEBYTECODE": "1",
@@ -144,24 +204,100 @@ class Scene:
                 for a in self.m.status()["apps"]), "the end of its traces")
         return out.decode()
 
-    def follow(self, name):
-        """Does what the document says -> what its last command has said."""
-        said, done = None, 0
-        for command in commands(name):
-            for pattern, _, instead in NOT_RUN:
-                if re.match(pattern, command):
-                    if instead:
-                        instead(self)
-                    break
-            else:
-                said = self.run(command)
-                done += 1
-        assert done, "%s has no commands" % name
+    def follow(self, name, *headings):
+        """Does what these sections say, or all of the document -> what its
+        last command has said."""
+        said = None
+        for heading, lines in sections(name).items():
+            if headings and heading not in headings:
+                continue
+            assert lines or not headings, heading
+            followed.add((name, heading))
+            for command in lines:
+                for pattern, _, instead in NOT_RUN:
+                    if re.match(pattern, command):
+                        if instead:
+                            getattr(self, instead)()
+                        break
+                else:
+                    said = self.run(command)
         return said
+
+    # -- what is done in the place of a command
+
+    def in_source(self):
+        self.cwd = os.path.join(self.home, "source")
+
+    def portable(self):
+        """Not the static one, but it is called like that."""
+        shutil.copy(PROGRAM, os.path.join(self.cwd, "mamayo-1-linux-x.fcgi"))
+
+    def upload(self):
+        """What was made here is at the host, and so is the reader."""
+        self.cwd = self.home
+        self.portable()
+        os.chmod(os.path.join(self.home, "mamayo-1-linux-x.fcgi"), 0o644)
+
+    def socket_directory(self):
+        os.makedirs(os.path.join(self.home, "srv", "alice"))
+
+    def socket_unit(self):
+        """As systemd would, but not with the first connection only."""
+        units = configparser.ConfigParser(interpolation=None, strict=False)
+        for name in "mamayo.socket", "mamayo.service":
+            with open(os.path.join(self.home, ".config/systemd/user",
+                                   name)) as f:
+                units.read_file(f)
+        path = self.here(units["Socket"]["ListenStream"])
+        argv = units["Service"]["ExecStart"].replace("%h", self.home).split()
+        with open(os.path.join(self.home, "stderr"), "ab") as err:
+            self.m.popen(argv + ["--mode", units["Socket"]["SocketMode"],
+                                 "unix:" + path], stderr=err)
+        within(20, lambda: os.path.exists(path), path)
+
+    def start(self):
+        """The web server, with the file that was copied to /etc."""
+        self.server.configuration = self.here(self.read_configuration())
+        self.server.start()
+
+    def read_configuration(self):
+        with open(os.path.join(self.home, "etc", PLACE_IN_ETC[
+                type(self.server)])) as f:
+            return f.read()
 
     def close(self):
         self.server.stop()
         self.m.close()
+
+
+SHARED = "Five minutes: a shared host with Apache"
+OWN = "Five minutes: a server of your own"
+
+
+@test("README: a shared host with Apache")
+def _():
+    scene = Scene(servers.ApacheFcgid, None)
+    scene.server.start()
+    equal(scene.server.get("/hello/").status, 404)
+    said = scene.follow("README", SHARED)
+    assert "Nothing is wrong" in said, said
+    for path in "/hello/", "/guestbook/":
+        got = scene.server.get(path)
+        equal((got.status, b"<!doctype" in got.body), (200, True), path)
+    scene.close()
+
+
+def own_server(kind, heading):
+    @test("README: a server of your own %s" % heading)
+    def _():
+        scene = Scene(kind)
+        said = scene.follow("README", OWN, heading)
+        assert "<!doctype" in said, said
+        scene.close()
+
+
+own_server(Lighttpd, "... with lighttpd")
+own_server(Nginx, "... with nginx")
 
 
 def hello(scene):
@@ -203,7 +339,7 @@ def _():
     for name in DOCS:
         if name == "examples/README":
             continue  # t/6400-listen-examples.py
-        for block in blocks(name):
+        for block in blocks(read(name)):
             if is_session(block):
                 continue
             if block[0] in TEXTS:
@@ -219,10 +355,52 @@ def _():
 
 @test("what is not run is in the documents, and has a reason")
 def _():
-    lines = [c for name in DOCS for c in commands(name)]
+    lines = [c for name in DOCS for section in sections(name).values()
+             for c in section]
     for pattern, why, _ in NOT_RUN:
         assert len(why) > 10, pattern
         assert any(re.match(pattern, c) for c in lines), pattern
+
+
+LINK = re.compile(r"(?<![\w./~*-])((?:docs|examples|fcgi|t|bench)/"
+                  r"(?:[\w.-]+/)*[\w.-]*\w|FLOORS|HACKING|CONTRIBUTING|COPYING)"
+                  r"(?![\w*])")
+
+
+@test("whatever file they name is there, and docs/ names every document")
+def _():
+    for name in DOCS:
+        for link in LINK.findall(read(name)):
+            assert link == "fcgi/mamayo.fcgi" or any(
+                os.path.exists(os.path.join(SRCDIR, link + more))
+                for more in ("", ".h")), "%s: %s" % (name, link)
+    named = set(LINK.findall(read("README")))
+    equal([d for d in DOCS if d.startswith("docs/") and d not in named], [])
+
+
+@test("each manual page and command of mamayo that they name is there")
+def _():
+    pages = {name for name in os.listdir(os.path.join(SRCDIR, "fcgi"))
+             if re.search(r"\.[1-9]$", name)}
+    helped = set(re.findall(r"^  mamayo (\w+)", subprocess.run(
+        [os.path.abspath(PROGRAM), "--help"], stdout=subprocess.PIPE,
+        check=True).stdout.decode(), re.M))
+    for name in DOCS:
+        for page, section in re.findall(r"\b(mamayo[\w.]*)\((\d)\)",
+                                        read(name)):
+            assert "%s.%s" % (page, section) in pages, (name, page)
+        for line in sections(name).values():
+            for verb in re.findall(r"\bmamayo ([a-z]+)", "\n".join(line)):
+                assert verb in helped, (name, verb)
+
+
+@test("every command in them has been run")
+def _():
+    if len(sys.argv) > 1:
+        return  # some tests only
+    for name in DOCS:
+        for heading, lines in sections(name).items():
+            assert not lines or (name, heading) in followed, (name, heading)
 
 
 run()
