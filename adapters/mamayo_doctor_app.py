@@ -56,11 +56,13 @@ class Application:
         try:
             os.mkdir(new)
             os.chmod(new, 0o755)
-            self.lock = open(os.path.join(new, LOCK), "w")
+            lock = os.path.join(new, LOCK)
+            self.lock = open(lock + ".new", "w")
             try:
                 fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 pass  # then its age says whether it is left over
+            os.rename(lock + ".new", lock)  # nobody sees one that is not held
             source = self.facts.sources["mamayo_doctor_probe.py"]
             write(os.path.join(new, "application.py"),
                   source.replace("@SECRET@", self.secret))

@@ -198,10 +198,15 @@ doctor_run(const struct command *c, int argc, char **argv)
 	account.only_looks = 1;
 	if (account_open(&account, &refused) == 0)
 		refused.text[0] = '\0';
-	if (account.root == NULL && account_find(&account, &refused) == -1) {
-		fprintf(stderr, "mamayo: %s\n", refused.text);
+	if (account.root == NULL) {
 		account_release(&account);
-		return EXIT_REFUSED;
+		account_init(&account);
+		account.only_looks = 1;
+		if (account_find(&account, &refused) == -1) {
+			fprintf(stderr, "mamayo: %s\n", refused.text);
+			account_release(&account);
+			return EXIT_REFUSED;
+		}
 	}
 	if (doctor_python(&account, &python) == -1) {
 		account_release(&account);

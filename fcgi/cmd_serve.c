@@ -42,6 +42,7 @@ struct serve {
 	char *place;  /* our temporary directory */
 	int fd;       /* that */
 	char *root;
+	char *run; /* of a root directory that is ours; it may be elsewhere */
 	char *lighttpd;
 	char **env;
 	struct tasks tasks;
@@ -326,16 +327,29 @@ serve_run_server(struct serve *s, const struct account *a, struct problem *why)
 	return s->tasks.caught != 0 ? 0 : -1;
 }
 
+/* Where those who were started have found room for it. */
+static int
+serve_find_run(struct serve *s)
+{
+	struct account a;
+	struct problem why;
+
+	account_init(&a);
+	a.only_looks = 1;
+	if (account_open(&a, &why) == 0)
+		s->run = xstrdup(a.run);
+	account_release(&a);
+	return s->run != NULL;
+}
+
 /* The supervisor of a root directory that is about to go has gone. */
 static void
 serve_wait(const struct serve *s)
 {
-	char *run = xprintf("%s/run", s->root);
 	int64_t end = clock_ms() + SERVE_LEAVE_MS;
 
-	while (lease_holder(run) != 0 && clock_ms() < end)
+	while (lease_holder(s->run) != 0 && clock_ms() < end)
 		poll(NULL, 0, SERVE_LOOK_MS);
-	free(run);
 }
 
 static int
@@ -352,9 +366,12 @@ static void
 serve_release(struct serve *s)
 {
 	fd_close(&s->fd);
+	if (s->run != NULL)
+		(void)whole_remove(AT_FDCWD, s->run);
 	if (s->place != NULL)
 		(void)whole_remove(AT_FDCWD, s->place);
 	xstrvfree(s->env);
+	free(s->run);
 	free(s->place);
 	free(s->root);
 	free(s->directory);
@@ -382,7 +399,7 @@ serve(struct serve *s)
 		if (serve_run_server(s, &account, &why) == -1)
 			status = command_failed(&why);
 		account_release(&account);
-		if (s->directory != NULL)
+		if (s->directory != NULL && serve_find_run(s))
 			serve_wait(s);
 	}
 	tasks_end(&s->tasks);

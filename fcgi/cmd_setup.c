@@ -18,10 +18,11 @@
 #include "lib/whole.h"
 #include "lib/xalloc.h"
 
-#define SETUP_NAME    "venv" /* where there is none yet */
-#define SETUP_BUILD   ".mamayo-setup"
-#define SETUP_ANSWER  64  /* bytes that mamayo_setup.py says */
-#define SETUP_RETRIES "2" /* of pip, without a network */
+#define SETUP_TEMPORARY "tmp"  /* in it, until it is whole */
+#define SETUP_NAME      "venv" /* where there is none yet */
+#define SETUP_BUILD     ".mamayo-setup"
+#define SETUP_ANSWER    64  /* bytes that mamayo_setup.py says */
+#define SETUP_RETRIES   "2" /* of pip, without a network */
 
 /* One run of setup. */
 struct setup {
@@ -269,6 +270,32 @@ setup_tools(struct setup *s, struct problem *why)
 	return 0;
 }
 
+/* What pip keeps for a while is where programs may be run, and whoever removes
+ * an unfinished environment removes that. */
+static int
+setup_temporary(struct setup *s, struct problem *why)
+{
+	char *line = xprintf("TMPDIR=%s/" SETUP_TEMPORARY, s->build);
+	int result = 0;
+
+	if (getenv("TMPDIR") == NULL) {
+		if (mkdir(strchr(line, '=') + 1, 0700) == -1)
+			result = problem_sys(why, "%s", strchr(line, '=') + 1);
+		s->env = inside_set(s->env, line);
+	}
+	free(line);
+	return result;
+}
+
+static void
+setup_temporary_end(const struct setup *s)
+{
+	char *path = xprintf("%s/" SETUP_TEMPORARY, s->unfinished);
+
+	whole_remove(s->app, path);
+	free(path);
+}
+
 /* All of it, beside what is there. */
 static int
 setup_build(struct setup *s, struct problem *why)
@@ -276,8 +303,9 @@ setup_build(struct setup *s, struct problem *why)
 	int result = -1;
 
 	tasks_begin(&s->tasks);
-	if (setup_make(s, why) == 0 && setup_install(s, why) == 0 &&
-	    setup_settle(s, why) == 0) {
+	if (setup_make(s, why) == 0 && setup_temporary(s, why) == 0 &&
+	    setup_install(s, why) == 0 && setup_settle(s, why) == 0) {
+		setup_temporary_end(s);
 		command_hold_signals();
 		result = setup_swap(s, why);
 		command_let_signals();

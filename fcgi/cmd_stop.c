@@ -1,26 +1,11 @@
 #include "config.h"
 
 #include "fcgi/command.h"
-#include "lib/stopped.h"
 
-/* On disk first: a supervisor that comes at this moment finds it there. */
 static int
 stop_app(const struct account *a, const char *name)
 {
-	struct problem why;
-
-	switch (command_knows(a, name, stopped_is(a->root, name), &why)) {
-	case 0:
-		return EXIT_UNHEALTHY;
-	case 1:
-		if (stopped_add(a->root, name, &why) == 0 &&
-		    command_order(a, "stop", name, &why) == 0)
-			return 0;
-		break;
-	default:
-		break;
-	}
-	return command_failed(&why);
+	return command_stop_app(a, name, 1);
 }
 
 static int

@@ -18,6 +18,7 @@
 #include "lib/lease.h"
 #include "lib/link.h"
 #include "lib/near.h"
+#include "lib/stopped.h"
 #include "lib/xalloc.h"
 
 #define COMMAND_ASLEEP \
@@ -314,6 +315,26 @@ command_order(const struct account *a, const char *verb, const char *name,
 		problem_set(why, "%s", link_string(answer, "text"));
 	json_decref(answer);
 	return result;
+}
+
+int
+command_stop_app(const struct account *a, const char *name, int stops)
+{
+	struct problem why;
+
+	switch (command_knows(a, name, stopped_is(a->root, name), &why)) {
+	case 0:
+		return EXIT_UNHEALTHY;
+	case 1:
+		if ((stops ? stopped_add : stopped_remove)(
+			a->root, name, &why) == 0 &&
+		    command_order(a, stops ? "stop" : "start", name, &why) == 0)
+			return 0;
+		break;
+	default:
+		break;
+	}
+	return command_failed(&why);
 }
 
 /* What the supervisor says at last, after what it says meanwhile: how long

@@ -89,6 +89,11 @@ json_t *command_hear(int fd, int wait);
 int command_order(const struct account *, const char *verb, const char *name,
     struct problem *);
 
+/* What "mamayo stop" (stops) and "mamayo start" do: 0, or what to exit with
+ * after it has been said. On disk first: a supervisor that comes at this moment
+ * finds it there. */
+int command_stop_app(const struct account *, const char *name, int stops);
+
 /* Has a new generation of it serve, and waits for that: 0 with what has
  * happened, -1 with the reason why the old one goes on, or COMMAND_UNKNOWN with
  * the reason why that is not known. */

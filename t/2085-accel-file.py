@@ -45,6 +45,10 @@ def _():
 
 @test("of the C library it uses what hosts have had for ten years")
 def _():
+    needed()
+    with open(FILE, "rb") as file:
+        if b"MAMAYO_TESTPOINTS" in file.read():
+            return "not with test points, which nobody has who is served"
     for symbol in symbols():
         name, _, version = symbol.partition("@")
         if version.startswith("GLIBC_"):

@@ -295,9 +295,10 @@ def _():
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     if hard == 0:
         return "nobody may here"
-    m.start(program=evil(
-        m, "resource.setrlimit(resource.RLIMIT_CORE, (%d, %d))" % (
-            hard, hard)))
+    m.start(program=evil(  # (a sanitizer would see to that as well)
+        m, "os.environ['ASAN_OPTIONS'] = os.environ.get('ASAN_OPTIONS', '')"
+        " + ':disable_coredump=0'",
+        "resource.setrlimit(resource.RLIMIT_CORE, (%d, %d))" % (hard, hard)))
     m.served()
     for pid, soft in ((m.supervisor(), 0), (m.workers("blog")[0], 0),
                       (m.responders[0], hard)):  # that is the web server's

@@ -344,7 +344,7 @@ def _():
         m.start(3)  # others find the same
         for address in m.sockets:
             equal(fcgi.fetch(address, "/blog/unread").status, 200)
-        equal(m.supervisors(), [supervisor])
+        within(5, lambda: m.supervisors() == [supervisor], "one of them")
         kill(supervisor)
         gone(supervisor)
         began = time.monotonic()
@@ -406,7 +406,8 @@ def _():
         m.served()
         m.served(name)
         within(5, lambda: m.lock_holder() not in (0, old))
-        equal(m.supervisors(), [m.lock_holder()])
+        # (what it forks looks like it until it is another program)
+        within(5, lambda: m.supervisors() == [m.lock_holder()], "one of them")
         for address in m.sockets:
             equal(fcgi.fetch(address, "/blog/unread").status, 200)
     with open(program, "rb") as f:

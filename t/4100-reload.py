@@ -7,11 +7,11 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 
 import fcgi
 from harness import PROGRAM, equal, run, test, within
+from load import Load as AnyLoad
 from mamayo import Mamayo, gone, kill
 
 PUMPED, DIRECT = "test/1", "lighttpd/1.4.69"
@@ -90,44 +90,10 @@ def other(m, pid, seconds=20):
         ask(m)[1]), "another generation than that of %d" % pid)
 
 
-class Load:
-    """Requests all the time, from several threads, 200 in a second."""
-
-    THREADS, RATE = 8, 200
+class Load(AnyLoad):
 
     def __init__(self, m, software=PUMPED):
-        self.m, self.software = m, software
-        self.over = threading.Event()
-        self.wrong, self.count, self.seen = [], 0, []
-        self.threads = [threading.Thread(target=self.go, daemon=True)
-                        for _ in range(self.THREADS)]
-
-    def go(self):
-        at = time.monotonic()
-        while not self.over.is_set():
-            try:
-                got = ask(self.m, self.software)
-                if got not in self.seen:
-                    self.seen.append(got)
-                self.count += 1
-            except Exception as why:
-                self.wrong.append("%.1f: %r" % (time.time() % 1000, why))
-            at = max(at + self.THREADS / self.RATE, time.monotonic() - 0.5)
-            time.sleep(max(0, at - time.monotonic()))
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *error):
-        self.over.set()
-        for t in self.threads:
-            t.join(60)
-        if error[0] is None:
-            equal([t for t in self.threads if t.is_alive()], [])
-            equal(self.wrong[:5], [], "%d of %d" % (
-                len(self.wrong), self.count))
+        AnyLoad.__init__(self, lambda: ask(m, software))
 
     def pids(self):
         return {pid for _, pid in self.seen}
