@@ -41,6 +41,11 @@ NOT_RUN = [
      "changes the system; t/6400-listen-examples.py is like systemd",
      "socket_unit"),
     (r"systemctl restart ", "changes the system", "start"),
+    (r"systemctl --user status ", "asks the system", None),
+    (r"install -d -o www-data ", "gives a directory away; Scene has it", None),
+    (r"a2en(mod|conf) ", "changes the system", None),
+    (r"\(crontab -l; .*crontab -$", "changes the system;"
+     " t/6400-listen-examples.py does what that line says", None),
     (r"apt-get install ", "changes the system", None),
 ]
 
@@ -50,6 +55,13 @@ TEXTS = {
     "./bootstrap           install what is missing, configure, build:":
         "t/0070-bootstrap.py",
     "from a2wsgi import ASGIMiddleware": "a2wsgi is not in Debian 12",
+    "server.stream-response-body = 2": "t/5210-doctor-site.py",
+    "fastcgi_buffering off;": "only where doctor finds the need for it",
+    "<Directory /var/www/html>": "t/0100-docs.py, those of docs/for-hosts",
+    "<Directory /home/*/public_html>": "t/0100-docs.py",
+    "Options +ExecCGI": "t/0100-docs.py",
+    "FcgidMaxRequestLen 67108864": "t/0100-docs.py",
+    "SuexecUserGroup alice alice": "suexec needs root",
 }
 
 
@@ -70,10 +82,22 @@ class Nginx(servers.Nginx):
         argv = servers.Nginx.argv(self)
         self.write("mamayo.conf", self.configuration.replace(
             "listen 80;", "listen 127.0.0.1:%d;" % self.port))
+        with open(self.path("fastcgi_params")) as f:
+            lines = [line for line in f if " HTTP_HOST " not in line]
+        self.write("fastcgi_params", "".join(lines) +  # not at port 80
+                   "fastcgi_param HTTP_HOST $host:$server_port;\n")
         return argv
 
 
+class ApacheProxy(servers.ApacheProxy):
+    configuration = ""
+
+    def main(self):
+        return self.configuration
+
+
 PLACE_IN_ETC = {
+    ApacheProxy: "apache2/conf-available/mamayo.conf",
     Lighttpd: "lighttpd/conf-enabled/50-mamayo.conf",
     Nginx: "nginx/sites-enabled/mamayo",
 }
@@ -133,7 +157,8 @@ class Scene:
         self.cwd = self.home
         self.server = kind(self.m, *arguments)
         for name in ("bin", "srv", "etc/lighttpd/conf-enabled",
-                     "etc/nginx/sites-enabled"):
+                     "etc/nginx/sites-enabled",
+                     "etc/apache2/conf-available"):
             os.makedirs(os.path.join(self.home, name))
         os.symlink(os.path.abspath(PROGRAM),
                    os.path.join(self.home, "bin", "mamayo"))
@@ -171,7 +196,10 @@ class Scene:
             "/home/alice": self.home,
             "~alice": self.home,
             "/etc/": self.home + "/etc/",
+            "/srv/mamayo": self.m.root,
             "/srv/": self.home + "/srv/",
+            "/run/lighttpd/": self.server.dir + "/",
+            "runuser -u www-data -- ": "",
         }
 
     def here(self, text):
@@ -198,7 +226,7 @@ class Scene:
                 command, process.returncode, out.decode()))
         with open(at) as f:
             self.cwd = f.read().rstrip("\n")
-        if command.startswith("mamayo doctor https:"):
+        if re.match(r"(bin/)?mamayo doctor .*http", command):
             within(20, lambda: not any(
                 a["name"].startswith("doctor-")
                 for a in self.m.status()["apps"]), "the end of its traces")
@@ -300,6 +328,146 @@ own_server(Lighttpd, "... with lighttpd")
 own_server(Nginx, "... with nginx")
 
 
+def shared_host(name, docroot):
+    @test("%s: a shared host with Apache" % name)
+    def _():
+        scene = Scene(servers.ApacheFcgid, None)
+        scene.upload()
+        if docroot != "public_html":
+            os.rename(os.path.join(scene.home, "public_html"),
+                      os.path.join(scene.home, docroot))
+        scene.server.start()
+        scene.follow(name)
+        got = scene.server.get("/hello/")
+        equal((got.status, b"<!doctype" in got.body), (200, True))
+        scene.close()
+
+
+shared_host("docs/dreamhost", "example.org")
+shared_host("docs/cpanel", "public_html")
+
+
+def own_page(name, kind, heading):
+    @test("%s, after README" % name)
+    def _():
+        scene = Scene(kind)
+        scene.follow("README", OWN, *([heading] if heading else []))
+        mine = [h for h in sections(name) if h != SPAWNED]
+        scene.follow(name, *[h for h in mine if sections(name)[h]])
+        equal(scene.server.get("/hello/").status, 200)
+        scene.close()
+
+
+SPAWNED = "Another way: lighttpd starts mamayo"
+own_page("docs/own-lighttpd", Lighttpd, "... with lighttpd")
+own_page("docs/own-nginx", Nginx, "... with nginx")
+own_page("docs/own-apache", ApacheProxy, None)
+
+
+@test("docs/own-lighttpd: lighttpd starts it")
+def _():
+    scene = Scene(Lighttpd)
+    scene.in_source()
+    said = scene.follow("docs/own-lighttpd", SPAWNED)
+    assert "<!doctype" in said, said
+    scene.close()
+
+
+def text_in(name, first):
+    """The block of a document that begins with this line."""
+    found, = [b for b in blocks(read(name)) if b[0] == first]
+    return "\n".join(found) + "\n"
+
+
+class Host(servers.ApacheFcgid):
+    """Apache as docs/for-hosts has it, or nearly."""
+
+    def __init__(self, m):
+        servers.ApacheFcgid.__init__(self, m, None, limits=False)
+
+    def main(self):
+        directory = text_in("docs/for-hosts", "<Directory /home/*/public_html>")
+        allow = re.search("AllowOverride .*", directory).group()
+        text = servers.ApacheFcgid.main(self)
+        assert "AllowOverride All" in text, text
+        return text.replace("AllowOverride All", allow) + text_in(
+            "docs/for-hosts", "FcgidMaxRequestLen 67108864")
+
+
+@test("docs/for-hosts: what users may do is enough, and no limit is left")
+def _():
+    scene = Scene(Host)
+    scene.server.start()
+    scene.follow("docs/for-hosts")
+    said = scene.run("mamayo doctor https://example.org/")
+    notes = [line for line in said.split("\n")
+             if line.startswith(("bad", "note"))]
+    equal([n for n in notes if re.match(
+        "bad|.*(%2F|streaming|uploads|authorization)", n)], [])
+    for form in "htaccess", "htaccess-rewrite":
+        scene.server.write("www/.htaccess", servers.example(form, {}))
+        got = scene.server.curl("--user", "a:b", "/hello/")
+        assert b"<!doctype" in got, got
+    scene.close()
+
+
+@test("docs/for-hosts: no file in the user's directory")
+def _():
+    scene = Scene(Host)
+    hello(scene)
+    text = text_in("docs/for-hosts", "Options +ExecCGI")
+    installed = "/usr/local/libexec/mamayo/mamayo.fcgi"
+    assert installed in text
+    scene.server.write("www/.htaccess", text.replace(
+        installed, os.path.abspath(PROGRAM)))
+    scene.server.start()
+    equal(scene.server.get("/hello/").status, 200)
+    got = scene.server.get("/nobody/")
+    equal((got.status, got.header("X-Mamayo-Error")), (404, "no-app"))
+    scene.close()
+
+
+OLD = {
+    "shop/passenger_wsgi.py": "from shop import app as application\n",
+    "shop/shop.py": "import flask\napp = flask.Flask('shop')\n"
+                    "@app.route('/')\ndef index():\n    return 'shop'\n",
+    "shop/requirements.txt": "Flask\n",
+    "wiki/uwsgi.ini": "[uwsgi]\nmodule = web.start:app\nprocesses = 4\n",
+    "wiki/web/start.py": None,
+    "notes/notes.py": None,
+    "stats/stats.wsgi": None,
+    "cgi-bin/count.py": None,
+}
+PLAIN = """\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [%r]
+application = app
+if __name__ == "__main__":
+    from wsgiref.handlers import CGIHandler
+    CGIHandler().run(app)
+"""
+
+
+@test("docs/moving-here: an application of each kind")
+def _():
+    scene = Scene(servers.ApacheFcgid)
+    scene.server.start()
+    for name, text in OLD.items():
+        path = os.path.join(scene.home, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text or PLAIN % name.split("/")[0].encode())
+    said = scene.follow("docs/moving-here")
+    names = {"shop": b"shop", "wiki": b"wiki", "notes": b"notes",
+             "stats": b"stats", "count": b"cgi-bin"}
+    for name, expected in names.items():
+        assert name in said, said
+        got = scene.server.get("/%s/" % name)
+        equal((got.status, got.body), (200, expected), name)
+    scene.close()
+
+
 def hello(scene):
     """The application that most documents speak of."""
     scene.run("mamayo new hello")
@@ -326,9 +494,11 @@ def _():
 
 @test("settings are known, and other texts are from examples/")
 def _():
-    known = {line.split("|")[0].split(".")[0] for line in subprocess.run(
-        [os.path.abspath(PROGRAM), "settings"], stdout=subprocess.PIPE,
-        check=True).stdout.decode().split("\n")}
+    known = set()
+    for line in subprocess.run(
+            [os.path.abspath(PROGRAM), "settings"], stdout=subprocess.PIPE,
+            check=True).stdout.decode().split("\n"):
+        known.update(line.split("|")[0].split("."))
     examples = set()
     for name in os.listdir(servers.EXAMPLES):
         if os.path.isfile(os.path.join(servers.EXAMPLES, name)) and (
@@ -344,6 +514,10 @@ def _():
                 continue
             if block[0] in TEXTS:
                 unused.discard(block[0])
+            elif re.match(r"\S+( \S+)*   ", block[0]):  # a table
+                for key in re.findall(r'"([a-z_]+)"', "\n".join(
+                        line.partition("  ")[2] for line in block)):
+                    assert key in known, "%s: %s" % (name, key)
             elif block[0].startswith("{"):
                 for key in json.loads("\n".join(block)):
                     assert key in known, "%s: %s" % (name, key)
@@ -390,7 +564,8 @@ def _():
                                         read(name)):
             assert "%s.%s" % (page, section) in pages, (name, page)
         for line in sections(name).values():
-            for verb in re.findall(r"\bmamayo ([a-z]+)", "\n".join(line)):
+            for verb in re.findall(r"\bmamayo (?!mamayo)([a-z]+)",
+                                   "\n".join(line)):
                 assert verb in helped, (name, verb)
 
 
