@@ -6,15 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "lib/fd.h"
 #include "lib/jsonfile.h"
 #include "lib/log.h"
+#include "lib/whole.h"
 
-#define PATH_SHOWN 200  /* bytes of a path in a sentence: its end */
-#define READ_FIRST 4096 /* bytes of a file that are there at once */
+#define PATH_SHOWN 200 /* bytes of a path in a sentence: its end */
 
 /* Always -1. Line 0: it is about the whole file. */
 static int
@@ -33,37 +30,6 @@ fail(const struct jsonfile *f, struct problem *why, int line, int column,
 		return problem_set(why, "%s%s:%d: %s", cut, path, line, shown);
 	return problem_set(
 	    why, "%s%s:%d:%d: %s", cut, path, line, column, shown);
-}
-
-/* All bytes of a file, at most `most`. NULL with errno. */
-static char *
-read_all(int fd, size_t most, size_t *length)
-{
-	char *text = NULL, *more;
-	size_t room = 0;
-	ssize_t n = 1;
-
-	for (*length = 0; *length <= most && n > 0;) {
-		if (*length == room) {
-			room = room == 0 ? READ_FIRST : 2 * room;
-			room = room > most ? most + 1 : room;
-			more = realloc(text, room);
-			if (more == NULL)
-				break; /* with ENOMEM */
-			text = more;
-		}
-		n = read(fd, text + *length, room - *length);
-		if (n > 0)
-			*length += (size_t)n;
-		else if (n == -1 && errno == EINTR)
-			n = 1;
-	}
-	if (n == 0)
-		return text;
-	if (*length > most)
-		errno = EFBIG;
-	free(text);
-	return NULL;
 }
 
 static int
@@ -85,45 +51,43 @@ parse(struct jsonfile *f, struct problem *why)
 	return 0;
 }
 
+/* Why it could not be read. 1: there is none. */
 static int
-read_open(struct jsonfile *f, int fd, size_t most, struct problem *why)
+fail_to_read(
+    const struct jsonfile *f, size_t most, int error, struct problem *why)
 {
 	char sentence[80];
-	struct stat st;
 
-	if (fstat(fd, &st) == -1)
-		return fail(f, why, 0, 0, strerror(errno));
-	if (!S_ISREG(st.st_mode))
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		return 1;
+	case ELOOP:
+		return fail(f, why, 0, 0,
+		    "this is a symbolic link, which is not followed");
+	case EINVAL:
 		return fail(f, why, 0, 0, "this is not a regular file");
-	f->text = read_all(fd, most, &f->length);
-	if (f->text != NULL)
-		return parse(f, why);
-	if (errno != EFBIG)
-		return fail(f, why, 0, 0, strerror(errno));
-	snprintf(sentence, sizeof sentence, "the file is larger than %zu bytes",
-	    most);
-	return fail(f, why, 0, 0, sentence);
+	case EFBIG:
+		snprintf(sentence, sizeof sentence,
+		    "the file is larger than %zu bytes", most);
+		return fail(f, why, 0, 0, sentence);
+	default:
+		return fail(f, why, 0, 0, strerror(error));
+	}
 }
 
 int
 jsonfile_read(
     struct jsonfile *f, const char *path, size_t most, struct problem *why)
 {
-	int fd, result;
+	int result;
 
 	memset(f, 0, sizeof *f);
 	f->path = path;
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1) {
-		if (errno == ENOENT || errno == ENOTDIR)
-			return 1;
-		if (errno == ELOOP || errno == EMLINK)
-			return fail(f, why, 0, 0,
-			    "this is a symbolic link, which is not followed");
-		return fail(f, why, 0, 0, strerror(errno));
-	}
-	result = read_open(f, fd, most, why);
-	fd_close(&fd);
+	f->text = whole_read(AT_FDCWD, path, most, &f->length);
+	if (f->text == NULL)
+		return fail_to_read(f, most, errno, why);
+	result = parse(f, why);
 	if (result == -1)
 		jsonfile_release(f);
 	return result;

@@ -21,8 +21,8 @@ struct jsonfile {
 };
 
 /*
- * Opened O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC; a file that is not regular, larger
- * than `most` bytes, no JSON, no object, or that has a key twice is an error.
+ * A file that is a symbolic link, not regular, larger than `most` bytes, no
+ * JSON, no object, or that has a key twice is an error.
  * 0, 1 if there is no file (nothing is to be released then), or -1.
  */
 int jsonfile_read(

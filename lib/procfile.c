@@ -3,11 +3,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "lib/fd.h"
 #include "lib/procfile.h"
+#include "lib/whole.h"
 #include "lib/xalloc.h"
 
 #define BLANK " \t\v\f\r"
@@ -16,25 +14,13 @@
 static char *
 procfile_read(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	char *text = NULL;
-	size_t n = 0;
-	ssize_t got = 1;
-	struct stat st;
+	size_t n;
+	char *text = whole_read(AT_FDCWD, path, PROCFILE_MOST, &n);
 
-	if (fd != -1 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-		text = xcalloc(1, PROCFILE_MOST + 2);
-		while (got > 0 && n <= PROCFILE_MOST) {
-			got = read(fd, text + n, PROCFILE_MOST + 1 - n);
-			n += got > 0 ? (size_t)got : 0;
-		}
-		if (got < 0 || n > PROCFILE_MOST || strlen(text) != n) {
-			free(text);
-			text = NULL;
-		}
-	}
-	fd_close(&fd);
-	return text;
+	if (text != NULL && strlen(text) == n)
+		return text;
+	free(text);
+	return NULL;
 }
 
 /* What stands behind the name and its colon in a line; NULL if it is another

@@ -22,6 +22,7 @@
 #define WHOLE_RANDOM 16  /* digits */
 #define WHOLE_DEPTH  200 /* of a tree that is removed */
 #define WHOLE_PART   65536
+#define WHOLE_FIRST  4096 /* bytes of room that a file has at once */
 
 char *
 whole_unfinished(const char *name)
@@ -129,6 +130,39 @@ whole_copy(int at, const char *name, int from, mode_t mode, struct problem *why)
 	return whole_put(at, name, NULL, 0, from, mode, why);
 }
 
+/* NULL with errno. */
+static char *
+whole_take(int fd, size_t most, size_t *n)
+{
+	char *text = NULL, *more;
+	size_t room = 0;
+	ssize_t got;
+	int error;
+
+	while (*n <= most) {
+		if (room - *n <= 1) { /* the NUL needs one */
+			room = room == 0 ? WHOLE_FIRST : 2 * room;
+			more = realloc(text, room);
+			if (more == NULL)
+				break; /* with ENOMEM */
+			text = more;
+		}
+		got = read(fd, text + *n, room - 1 - *n);
+		if (got == 0) {
+			text[*n] = '\0';
+			return text;
+		}
+		if (got > 0)
+			*n += (size_t)got;
+		else if (errno != EINTR)
+			break;
+	}
+	error = *n > most ? EFBIG : errno;
+	free(text);
+	errno = error;
+	return NULL;
+}
+
 char *
 whole_read(int at, const char *name, size_t most, size_t *n)
 {
@@ -136,34 +170,20 @@ whole_read(int at, const char *name, size_t most, size_t *n)
 	    openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 	char *text = NULL;
-	ssize_t got = 1;
-	int error;
 
 	*n = 0;
-	if (fd == -1)
-		return NULL;
-	if (fstat(fd, &st) == -1)
-		error = errno;
-	else if (!S_ISREG(st.st_mode))
-		error = EINVAL;
-	else if (st.st_size > (off_t)most)
-		error = EFBIG;
-	else {
-		text = xcalloc(1, most + 1);
-		while (*n < most && got > 0) {
-			got = read(fd, text + *n, most - *n);
-			if (got > 0)
-				*n += (size_t)got;
-		}
-		error = errno;
-	}
-	fd_close(&fd);
-	if (got == -1 || text == NULL) {
-		free(text);
-		errno = error;
+	if (fd == -1) {
+		if (errno == EMLINK) /* what FreeBSD says of a link */
+			errno = ELOOP;
 		return NULL;
 	}
-	text[*n] = '\0';
+	if (fstat(fd, &st) == 0) {
+		if (S_ISREG(st.st_mode))
+			text = whole_take(fd, most, n);
+		else
+			errno = EINVAL;
+	}
+	fd_close(&fd); /* keeps errno */
 	return text;
 }
 

@@ -28,7 +28,7 @@ int whole_copy(int at, const char *name, int from, mode_t, struct problem *);
 
 /* What a regular file of at most `most` bytes holds, and a NUL behind it. Free
  * it. NULL with errno: ELOOP for a link, EFBIG for a larger one, EINVAL for
- * what is no file. */
+ * what is no file, ENOMEM; it takes as much memory as the file needs. */
 char *whole_read(int at, const char *name, size_t most, size_t *n);
 
 /* Removes what has that name, a directory with all that is in it. 0, also if

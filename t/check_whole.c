@@ -144,6 +144,47 @@ START_TEST(test_what_is_read_is_a_small_file_and_no_link)
 }
 END_TEST
 
+START_TEST(test_a_file_of_many_parts_is_read_as_far_as_its_limit)
+{
+	enum { SIZE = 100000 };
+	static char large[SIZE + 1];
+	char *got;
+	size_t n;
+
+	scene_enter();
+	for (size_t i = 0; i < SIZE; i++)
+		large[i] = (char)('a' + i % 23);
+	scene_write("file", large);
+	got = whole_read(AT_FDCWD, "file", SIZE, &n);
+	ck_assert_uint_eq(n, SIZE);
+	ck_assert_str_eq(got, large);
+	free(got);
+	ck_assert_ptr_null(whole_read(AT_FDCWD, "file", SIZE - 1, &n));
+	ck_assert_int_eq(errno, EFBIG);
+	scene_write("file", "");
+	got = whole_read(AT_FDCWD, "file", 0, &n);
+	ck_assert_uint_eq(n, 0);
+	ck_assert_str_eq(got, "");
+	free(got);
+	scene_leave();
+}
+END_TEST
+
+/* Its size is known only when it has been read. */
+START_TEST(test_a_file_that_is_longer_than_it_says_is_not_cut)
+{
+	static const char name[] = "/proc/self/status";
+	struct stat st;
+	size_t n;
+
+	if (stat(name, &st) == -1)
+		return; /* another system */
+	ck_assert_int_eq(st.st_size, 0);
+	ck_assert_ptr_null(whole_read(AT_FDCWD, name, 10, &n));
+	ck_assert_int_eq(errno, EFBIG);
+}
+END_TEST
+
 START_TEST(test_a_tree_is_removed_and_what_links_lead_to_stays)
 {
 	scene_enter();
@@ -189,5 +230,7 @@ SUITE("whole", test_a_file_is_replaced_as_a_whole_with_its_mode,
     test_a_write_that_fails_leaves_all_as_it_was,
     test_what_a_killed_writer_has_left_is_removed,
     test_what_is_read_is_a_small_file_and_no_link,
+    test_a_file_of_many_parts_is_read_as_far_as_its_limit,
+    test_a_file_that_is_longer_than_it_says_is_not_cut,
     test_a_tree_is_removed_and_what_links_lead_to_stays,
     test_two_names_change_places);
