@@ -65,14 +65,11 @@ new_directories(int at, const char *path)
 static int
 new_key(int at, struct problem *why)
 {
-	unsigned char random[NEW_KEY];
-	char text[2 * NEW_KEY + 2];
+	char text[2 * NEW_KEY + 1];
 
-	fd_random(random, sizeof random);
-	for (size_t i = 0; i < NEW_KEY; i++)
-		snprintf(text + 2 * i, 3, "%02x", random[i]);
-	snprintf(text + sizeof text - 2, 2, "\n");
-	return whole_write(at, "secret.key", text, sizeof text - 1, 0600, why);
+	fd_random_hex(text, NEW_KEY);
+	text[2 * NEW_KEY] = '\n'; /* for the NUL */
+	return whole_write(at, "secret.key", text, sizeof text, 0600, why);
 }
 
 static int

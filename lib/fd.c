@@ -405,6 +405,22 @@ fd_random(void *to, size_t n)
 		       "fail");
 }
 
+void
+fd_random_hex(char *out, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char *bytes = (unsigned char *)out + n;
+
+	fd_random(bytes, n); /* the digits never overtake them */
+	for (size_t i = 0; i < n; i++) {
+		unsigned char byte = bytes[i];
+
+		out[2 * i] = digits[byte >> 4];
+		out[2 * i + 1] = digits[byte & 15];
+	}
+	out[2 * n] = '\0';
+}
+
 int
 fd_write_all(int fd, const void *bytes, size_t n)
 {

@@ -71,6 +71,8 @@ void fd_remove_stale(int dir_fd, int (*is_stale)(const char *name));
 
 /* n bytes of randomness from the system; dies if there is none. */
 void fd_random(void *, size_t n);
+/* n such bytes as 2 * n lower-case hexadecimal digits, and a NUL. */
+void fd_random_hex(char *out, size_t n);
 
 /* Writes all to a blocking descriptor. 0, or -1 with errno. */
 int fd_write_all(int fd, const void *, size_t);

@@ -230,12 +230,9 @@ static json_t *
 hook_record(const struct hook_need *need, const struct hookfile *f,
     struct hook_turn *turn)
 {
-	unsigned char bytes[16];
 	json_t *record, *served = json_object_get(f->all, "served");
 
-	fd_random(bytes, sizeof bytes);
-	for (size_t i = 0; i < sizeof bytes; i++)
-		snprintf(turn->id + 2 * i, 3, "%02x", bytes[i]);
+	fd_random_hex(turn->id, sizeof turn->id / 2);
 	turn->since = clock_wall().tv_sec;
 	record = json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:i, s:i, s:o}",
 	    "app", need->app->name, "hook", turn->name, "id", turn->id, "began",

@@ -190,16 +190,6 @@ pool_watch_queue(struct pool *p)
 		loop_unwatch(p->host->loop, &p->queue);
 }
 
-static void
-pool_random_name(char name[33])
-{
-	unsigned char bytes[16];
-
-	fd_random(bytes, sizeof bytes);
-	for (size_t i = 0; i < sizeof bytes; i++)
-		snprintf(name + 2 * i, 3, "%02x", bytes[i]);
-}
-
 int
 pool_has_same_static(const struct pool *p, char *const *other)
 {
@@ -281,7 +271,7 @@ pool_make_queue(struct pool *p)
 	    fd_pair_seqpacket(pair) == -1)
 		return -1;
 	(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-	pool_random_name(p->generation);
+	fd_random_hex(p->generation, sizeof p->generation / 2);
 	p->queue_send = pair[0];
 	p->queue_receive = pair[1];
 	p->queue.fd = pair[1];

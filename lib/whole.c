@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdio.h> /* renameat */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,12 +27,9 @@
 char *
 whole_unfinished(const char *name)
 {
-	unsigned char random[WHOLE_RANDOM / 2];
 	char digits[WHOLE_RANDOM + 1];
 
-	fd_random(random, sizeof random);
-	for (size_t i = 0; i < sizeof random; i++)
-		snprintf(digits + 2 * i, 3, "%02x", random[i]);
+	fd_random_hex(digits, WHOLE_RANDOM / 2);
 	return xprintf("%s" WHOLE_MARK "%ld-%s", name, (long)getpid(), digits);
 }
 

@@ -482,6 +482,27 @@ START_TEST(test_randomness_fills_everything_and_never_repeats)
 }
 END_TEST
 
+START_TEST(test_random_digits_fill_their_place_and_nothing_else)
+{
+	static const char digits[] = "0123456789abcdef";
+	char a[1000 + 2], b[1000 + 2];
+
+	memset(a, '!', sizeof a);
+	fd_random_hex(a, 500);
+	fd_random_hex(b, 500);
+	ck_assert_uint_eq(strlen(a), 1000);
+	ck_assert_uint_eq(strspn(a, digits), 1000);
+	ck_assert_int_eq(a[1001], '!');
+	ck_assert_str_ne(a, b);
+	for (const char *c = digits; *c != '\0'; c++)
+		ck_assert_ptr_nonnull(strchr(a, *c));
+	fd_random_hex(a, 1);
+	ck_assert_uint_eq(strspn(a, digits), 2);
+	fd_random_hex(a, 0);
+	ck_assert_str_eq(a, "");
+}
+END_TEST
+
 START_TEST(test_writing_all_outlasts_a_full_pipe)
 {
 	static char sent[300000], got[sizeof sent];
@@ -597,6 +618,7 @@ SUITE("fd", test_closing_forgets_and_keeps_errno,
     test_an_unnamed_file_is_private_and_leaves_nothing,
     test_an_unnamed_file_needs_a_directory,
     test_randomness_fills_everything_and_never_repeats,
+    test_random_digits_fill_their_place_and_nothing_else,
     test_writing_all_outlasts_a_full_pipe,
     test_writing_all_says_what_went_wrong,
     test_what_a_peer_has_not_read_is_known,
