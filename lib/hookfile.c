@@ -17,14 +17,15 @@
 #include "lib/proc.h"
 #include "lib/stamp.h"
 #include "lib/testpoint.h"
+#include "lib/whole.h"
 #include "lib/xalloc.h"
 
 #define SIGNAL_MARK '!' /* before the stamp of a CHANGES_SIGNAL */
 
 static char *
-hookfile_path(const struct account *a, const char *app, const char *suffix)
+hookfile_path(const struct account *a, const char *app)
 {
-	char *file = app_file_name(app, suffix);
+	char *file = app_file_name(app, ".json");
 	char *path = xprintf("%s/state/%s", a->root, file);
 
 	free(file);
@@ -167,7 +168,7 @@ hookfile_state(
 void
 hookfile_read(struct hookfile *f, const struct account *a, const char *app)
 {
-	char *path = hookfile_path(a, app, ".json");
+	char *path = hookfile_path(a, app);
 	struct jsonfile file;
 	struct problem why;
 	int result = jsonfile_read(&file, path, HOOKFILE_MOST, &why);
@@ -259,44 +260,28 @@ hookfile_holder(const struct account *a, const char *app)
 	return holder;
 }
 
-/* So that the name is there, too, when the power has failed; not every file
- * system can. */
-static void
-sync_directory(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd != -1)
-		(void)fsync(fd);
-	fd_close(&fd);
-}
-
 int
 hookfile_write(const struct account *a, const char *app, const json_t *all,
     struct problem *why)
 {
 	char *directory = xprintf("%s/state", a->root);
-	char *path = hookfile_path(a, app, ".json");
-	char *new = hookfile_path(a, app, ".json.new");
+	char *name = app_file_name(app, ".json");
 	char *text = json_dumps(all, JSON_INDENT(1) | JSON_SORT_KEYS);
-	int fd = -1, result = 0;
+	int fd, result = -1;
 
 	(void)mkdir(directory, 0700);
-	/* one that is in the way is of somebody who was killed */
-	if (text != NULL && (unlink(new) == 0 || errno == ENOENT))
-		fd = open(new,
-		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd == -1 || fd_write_all(fd, text, strlen(text)) == -1 ||
-	    TESTPOINT_FAILS("hook:write") || fsync(fd) == -1 ||
-	    rename(new, path) == -1)
-		result = problem_sys(why, "cannot write %s", path);
-	sync_directory(directory);
-	if (fd != -1 && result == -1)
-		(void)unlink(new);
+	fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd != -1 && text != NULL && !TESTPOINT_FAILS("hook:write"))
+		result = whole_write(fd, name, text, strlen(text), 0600, why);
+	if (result == -1)
+		problem_sys(why, "cannot write %s/%s", directory, name);
+	if (fd != -1)
+		/* so that the name is there, too, when the power has failed;
+		 * not every file system can */
+		(void)fsync(fd);
 	fd_close(&fd);
 	free(text);
-	free(new);
-	free(path);
+	free(name);
 	free(directory);
 	return result;
 }

@@ -19,6 +19,7 @@
 #include "lib/xalloc.h"
 
 #define WHOLE_MARK   ".new-"
+#define WHOLE_NAME   255 /* bytes (NAME_MAX everywhere) */
 #define WHOLE_RANDOM 16  /* digits */
 #define WHOLE_DEPTH  200 /* of a tree that is removed */
 #define WHOLE_PART   65536
@@ -27,10 +28,13 @@
 char *
 whole_unfinished(const char *name)
 {
-	char digits[WHOLE_RANDOM + 1];
+	char digits[WHOLE_RANDOM + 1], *tail, *whole;
 
 	fd_random_hex(digits, WHOLE_RANDOM / 2);
-	return xprintf("%s" WHOLE_MARK "%ld-%s", name, (long)getpid(), digits);
+	tail = xprintf(WHOLE_MARK "%ld-%s", (long)getpid(), digits);
+	whole = xprintf("%.*s%s", WHOLE_NAME - (int)strlen(tail), name, tail);
+	free(tail);
+	return whole;
 }
 
 /* One that is unfinished, and whose writer has gone? */

@@ -15,13 +15,14 @@
  * was killed, the next one removes it.
  */
 
-/* A name for something unfinished. Free it. */
+/* A name for something unfinished; of a long one, its beginning is in it. Free
+ * it. */
 char *whole_unfinished(const char *name);
 /* Removes what others have left unfinished in that directory. */
 void whole_tidy(int at);
 
-/* Both write a file, replacing what has the name: 0, or -1 with the reason,
- * and all is as it was. The second takes what another file holds. */
+/* Both write a file, replacing what has the name: 0, or -1 with the reason and
+ * errno, and all is as it was. The second takes what another file holds. */
 int whole_write(int at, const char *name, const void *text, size_t n, mode_t,
     struct problem *);
 int whole_copy(int at, const char *name, int from, mode_t, struct problem *);

@@ -660,16 +660,14 @@ def _():
         kill_everything(m)
     equal(m.journal().count("end-install"), 5)
     os.unlink(m.path("state", "app.json"))
-    if os.path.exists(m.path("state", "app.json.new")):
-        os.unlink(m.path("state", "app.json.new"))  # of one that was killed
-    os.mkdir(m.path("state", "app.json.new"))
+    os.mkdir(m.path("state", "app.json"))
     m.start()
     ask(m)
     within(10, lambda: ask(m)[1] == "resources")
     assert "could not be begun" in m.log()
     assert "cannot write" in m.log("app")
     equal(m.journal().count("begin-install"), 5)
-    os.rmdir(m.path("state", "app.json.new"))
+    os.rmdir(m.path("state", "app.json"))
     put(m, "changed", "notes.txt")
     serves(m, "one")
 

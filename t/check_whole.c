@@ -66,6 +66,20 @@ START_TEST(test_what_another_file_holds_is_copied)
 }
 END_TEST
 
+START_TEST(test_a_name_may_be_as_long_as_names_are)
+{
+	char name[255 + 1];
+
+	scene_enter();
+	memset(name, 'n', 255);
+	name[255] = '\0';
+	ck_assert_int_eq(whole_write(AT_FDCWD, name, "1", 1, 0600, &why), 0);
+	scene_read(name, text, sizeof text);
+	ck_assert_str_eq(text, "1");
+	scene_leave();
+}
+END_TEST
+
 START_TEST(test_a_write_that_fails_leaves_all_as_it_was)
 {
 	struct rlimit small = { 10, 10 };
@@ -227,6 +241,7 @@ END_TEST
 SUITE("whole", test_a_file_is_replaced_as_a_whole_with_its_mode,
     test_a_link_is_replaced_and_what_it_leads_to_stays,
     test_what_another_file_holds_is_copied,
+    test_a_name_may_be_as_long_as_names_are,
     test_a_write_that_fails_leaves_all_as_it_was,
     test_what_a_killed_writer_has_left_is_removed,
     test_what_is_read_is_a_small_file_and_no_link,
