@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -216,20 +215,17 @@ int
 command_lock(
     const struct account *a, const char *name, int *fd, struct problem *why)
 {
-	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char *state = xprintf("%s/state", a->root), *file, *path;
 
 	file = app_file_name(name, ".lock");
 	path = xprintf("%s/%s", state, file);
 	*fd = -1;
 	if (mkdir(state, 0700) == 0 || errno == EEXIST)
-		*fd = open(path,
-		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		    0600);
+		*fd = fd_lock_open(path);
 	if (*fd == -1)
 		problem_sys(why, "cannot write %s", path);
-	else if (fcntl(*fd, F_SETLK, &all) == -1) {
-		if (errno == EACCES || errno == EAGAIN)
+	else if (fd_lock(*fd) == -1) {
+		if (errno == EAGAIN)
 			problem_set(why,
 			    "the same is being done at this moment by another "
 			    "mamayo; please try again when it has ended");

@@ -348,6 +348,35 @@ fd_unnamed(int dir_fd)
 	return fd;
 }
 
+int
+fd_lock_open(const char *path)
+{
+	return open(
+	    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+}
+
+int
+fd_lock(int fd)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_SETLK, &whole) == 0)
+		return 0;
+	if (errno == EACCES)
+		errno = EAGAIN; /* POSIX has both */
+	return -1;
+}
+
+pid_t
+fd_lock_holder(int fd)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_GETLK, &whole) == -1 || whole.l_type == F_UNLCK)
+		return 0;
+	return whole.l_pid;
+}
+
 static int
 random_from_device(unsigned char *to, size_t n)
 {

@@ -65,6 +65,17 @@ int fd_has_unsent(int sock);
  * 0600 (O_TMPFILE, else a name that is unlinked at once). */
 int fd_unnamed(int dir_fd);
 
+/*
+ * A file whose lock says that one process is at work; fcntl's, so it goes with
+ * the process, and with any descriptor of the file that the process closes.
+ * fd_lock_open: made if it is not there, and not taken yet; a link is not
+ * followed. fd_lock: 0, or -1 with errno; EAGAIN when another process has it.
+ * fd_lock_holder: that other process, 0 if there is none.
+ */
+int fd_lock_open(const char *path);
+int fd_lock(int fd);
+pid_t fd_lock_holder(int fd);
+
 /* Removes the files of a directory whose names are stale; what cannot be read
  * or removed stays. */
 void fd_remove_stale(int dir_fd, int (*is_stale)(const char *name));

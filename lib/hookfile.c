@@ -224,8 +224,7 @@ lock_open(const struct account *a, const char *app)
 	int fd;
 
 	(void)mkdir(directory, 0700);
-	fd = open(
-	    path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	fd = fd_lock_open(path);
 	free(path);
 	free(directory);
 	free(file);
@@ -235,27 +234,19 @@ lock_open(const struct account *a, const char *app)
 int
 hookfile_lock(const struct account *a, const char *app)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int fd = lock_open(a, app);
 
-	if (fd != -1 && fcntl(fd, F_SETLK, &whole) == -1) {
-		if (errno == EACCES)
-			errno = EAGAIN;
-		fd_close(&fd);
-	}
+	if (fd != -1 && fd_lock(fd) == -1)
+		fd_close(&fd); /* keeps errno */
 	return fd;
 }
 
 pid_t
 hookfile_holder(const struct account *a, const char *app)
 {
-	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int fd = lock_open(a, app);
-	pid_t holder = 0;
+	pid_t holder = fd == -1 ? 0 : fd_lock_holder(fd);
 
-	if (fd != -1 && fcntl(fd, F_GETLK, &whole) == 0 &&
-	    whole.l_type != F_UNLCK)
-		holder = whole.l_pid;
 	fd_close(&fd);
 	return holder;
 }

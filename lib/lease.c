@@ -124,19 +124,16 @@ fail:
 int
 lease_take(struct lease *l, struct problem *why)
 {
-	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int result;
 
 	for (int tries = 0; tries < LEASE_TRIES; tries++) {
 		fd_close(&l->lock);
-		l->lock = open(l->lock_path,
-		    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		    0600);
+		l->lock = fd_lock_open(l->lock_path);
 		if (l->lock == -1 || TESTPOINT_FAILS("candidate:open-lock"))
 			return problem_sys(why, "cannot open %s", l->lock_path);
 		if (TESTPOINT_FAILS("candidate:lock") ||
-		    fcntl(l->lock, F_SETLK, &all) == -1) {
-			if (errno == EACCES || errno == EAGAIN) {
+		    fd_lock(l->lock) == -1) {
+			if (errno == EAGAIN) {
 				fd_close(&l->lock);
 				return 0;
 			}
@@ -197,13 +194,10 @@ lease_release(struct lease *l)
 pid_t
 lease_holder(const char *run_directory)
 {
-	struct flock all = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char *path = xprintf("%s/lock", run_directory);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	pid_t pid = 0;
+	pid_t pid = fd == -1 ? 0 : fd_lock_holder(fd);
 
-	if (fd != -1 && fcntl(fd, F_GETLK, &all) == 0 && all.l_type != F_UNLCK)
-		pid = all.l_pid;
 	fd_close(&fd);
 	free(path);
 	return pid;

@@ -466,6 +466,64 @@ START_TEST(test_an_unnamed_file_needs_a_directory)
 }
 END_TEST
 
+/* Tries to take the lock of `path`: 0, or errno. */
+static int
+lock_of_another(const char *path)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = fd_lock_open(path);
+
+		_exit(fd == -1 || fd_lock(fd) == -1 ? errno : 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Who holds it, as another process sees it, is this one? */
+static int
+is_held_by_us(const char *path)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(fd_lock_holder(open(path, O_RDONLY)) == getppid());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+START_TEST(test_one_process_has_a_lock_until_it_closes_it)
+{
+	int fd, flags;
+
+	scene_enter();
+	fd = fd_lock_open("lock");
+	ck_assert_int_ne(fd, -1);
+	flags = fcntl(fd, F_GETFD);
+	ck_assert_int_eq(flags, FD_CLOEXEC);
+	ck_assert_int_eq(fd_lock_holder(fd), 0);
+	ck_assert_int_eq(lock_of_another("lock"), 0);
+	ck_assert(!is_held_by_us("lock"));
+	ck_assert_int_eq(fd_lock(fd), 0);
+	ck_assert_int_eq(fd_lock(fd), 0);
+	ck_assert_int_eq(lock_of_another("lock"), EAGAIN);
+	ck_assert(is_held_by_us("lock"));
+	fd_close(&fd);
+	ck_assert_int_eq(lock_of_another("lock"), 0);
+	ck_assert(!is_held_by_us("lock"));
+	ck_assert_int_eq(symlink("lock", "link"), 0);
+	ck_assert_int_eq(fd_lock_open("link"), -1);
+	ck_assert_int_eq(fd_lock(-1), -1);
+	ck_assert_int_eq(fd_lock_holder(-1), 0);
+	scene_leave();
+}
+END_TEST
+
 START_TEST(test_randomness_fills_everything_and_never_repeats)
 {
 	unsigned char a[1000], b[1000];
@@ -617,6 +675,7 @@ SUITE("fd", test_closing_forgets_and_keeps_errno,
     test_the_user_at_the_other_end_is_known,
     test_an_unnamed_file_is_private_and_leaves_nothing,
     test_an_unnamed_file_needs_a_directory,
+    test_one_process_has_a_lock_until_it_closes_it,
     test_randomness_fills_everything_and_never_repeats,
     test_random_digits_fill_their_place_and_nothing_else,
     test_writing_all_outlasts_a_full_pipe,
