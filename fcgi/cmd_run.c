@@ -6,6 +6,7 @@
 #include "fcgi/command.h"
 #include "fcgi/inside.h"
 #include "lib/account.h"
+#include "lib/environment.h"
 #include "lib/xalloc.h"
 
 /* "NAME=value", as a shell takes it before a command. */
@@ -36,7 +37,7 @@ run_in(const struct account *a, const char *name, char *const *argv)
 	else {
 		env = inside_environment(&in, a, NULL);
 		for (; run_is_setting(*argv); argv++)
-			env = inside_set(env, *argv);
+			env = environment_set(env, *argv);
 		status = inside_become(&in, argv, env, &why);
 		command_failed(&why);
 		xstrvfree(env);

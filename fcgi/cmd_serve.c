@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 #include "fcgi/command.h"
-#include "fcgi/inside.h"
 #include "fcgi/site.h"
 #include "fcgi/task.h"
 #include "lib/clock.h"
 #include "lib/discover.h"
+#include "lib/environment.h"
 #include "lib/fd.h"
 #include "lib/lease.h"
 #include "lib/whole.h"
@@ -393,8 +393,8 @@ serve(struct serve *s)
 	else if (setenv("MAMAYO_ROOT", s->root, 1) == 0 &&
 		 (status = command_account(&account, 1)) == 0) {
 		line = xprintf("MAMAYO_ROOT=%s", s->root);
-		s->env =
-		    inside_set(xstrvdup((const char *const *)environ), line);
+		s->env = environment_set(
+		    xstrvdup((const char *const *)environ), line);
 		free(line);
 		if (serve_run_server(s, &account, &why) == -1)
 			status = command_failed(&why);

@@ -13,6 +13,7 @@
 #include "fcgi/inside.h"
 #include "fcgi/task.h"
 #include "lib/adapters.h"
+#include "lib/environment.h"
 #include "lib/fd.h"
 #include "lib/stopped.h"
 #include "lib/whole.h"
@@ -281,7 +282,7 @@ setup_temporary(struct setup *s, struct problem *why)
 	if (getenv("TMPDIR") == NULL) {
 		if (mkdir(strchr(line, '=') + 1, 0700) == -1)
 			result = problem_sys(why, "%s", strchr(line, '=') + 1);
-		s->env = inside_set(s->env, line);
+		s->env = environment_set(s->env, line);
 	}
 	free(line);
 	return result;

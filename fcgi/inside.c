@@ -51,31 +51,6 @@ inside_leave(struct inside *in)
 	python_release(&in->python);
 }
 
-/* Where that variable is set, or the NULL at the end. */
-static size_t
-inside_place(char *const *env, const char *line)
-{
-	size_t n = strcspn(line, "=") + 1, i = 0;
-
-	while (env[i] != NULL && strncmp(env[i], line, n) != 0)
-		i++;
-	return i;
-}
-
-char **
-inside_set(char **env, const char *line)
-{
-	size_t i = inside_place(env, line);
-
-	if (env[i] == NULL) {
-		env = xrealloc(env, i + 2, sizeof *env);
-		env[i + 1] = NULL;
-	}
-	free(env[i]);
-	env[i] = xstrdup(line);
-	return env;
-}
-
 static int
 inside_begins(const char *line, const char *const *prefixes)
 {
@@ -97,8 +72,8 @@ inside_environment(const struct inside *in, const struct account *a,
 	for (char **line = environ; *line != NULL; line++)
 		if ((inside_begins(*line, terminal) ||
 			inside_begins(*line, prefixes)) &&
-		    env[inside_place(env, *line)] == NULL)
-			env = inside_set(env, *line);
+		    environment_get(env, *line) == NULL)
+			env = environment_set(env, *line);
 	return env;
 }
 

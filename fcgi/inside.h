@@ -28,9 +28,6 @@ void inside_leave(struct inside *);
 char **inside_environment(
     const struct inside *, const struct account *, const char *const *prefixes);
 
-/* Sets a variable ("NAME=value") in such an environment. */
-char **inside_set(char **env, const char *line);
-
 /* Becomes that command: its directory, its environment; "python" and "python3"
  * are the application's own. Returns only if that fails, with what a shell
  * would exit with: 126 or 127. */

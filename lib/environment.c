@@ -28,6 +28,41 @@ lines_release(struct environment_lines *l)
 		free(l->line[--l->n]);
 }
 
+/* Where that variable is set, or the NULL at the end. */
+static size_t
+environment_place(char *const *env, const char *name)
+{
+	size_t n = strcspn(name, "="), i = 0;
+
+	while (env[i] != NULL &&
+	       (strncmp(env[i], name, n) != 0 || env[i][n] != '='))
+		i++;
+	return i;
+}
+
+const char *
+environment_get(char *const *env, const char *name)
+{
+	const char *line =
+	    env == NULL ? NULL : env[environment_place(env, name)];
+
+	return line == NULL ? NULL : strchr(line, '=') + 1;
+}
+
+char **
+environment_set(char **env, const char *line)
+{
+	size_t i = environment_place(env, line);
+
+	if (env[i] == NULL) {
+		env = xrealloc(env, i + 2, sizeof *env);
+		env[i + 1] = NULL;
+	}
+	free(env[i]);
+	env[i] = xstrdup(line);
+	return env;
+}
+
 char **
 environment_new(const struct account *a, const struct app_settings *settings,
     const struct python *python)
@@ -35,7 +70,7 @@ environment_new(const struct account *a, const struct app_settings *settings,
 	char **own = settings->env, **env;
 	const char *zone = getenv("TZ");
 	struct environment_lines l = { .n = 0 };
-	size_t nown = 0, n = 0, name, i, k;
+	size_t nown = 0, n = 0;
 
 	if (python->virtual_env != NULL) {
 		lines_add(
@@ -54,15 +89,10 @@ environment_new(const struct account *a, const struct app_settings *settings,
 	while (own != NULL && own[nown] != NULL)
 		nown++;
 	env = xcalloc(l.n + nown + 1, sizeof *env);
-	for (i = 0; i < l.n; i++) {
-		name = strcspn(l.line[i], "=") + 1;
-		for (k = 0; k < nown; k++)
-			if (strncmp(own[k], l.line[i], name) == 0)
-				break;
-		if (k == nown)
+	for (size_t i = 0; i < l.n; i++)
+		if (environment_get(own, l.line[i]) == NULL)
 			env[n++] = xstrdup(l.line[i]);
-	}
-	for (k = 0; k < nown; k++)
+	for (size_t k = 0; k < nown; k++)
 		env[n++] = xstrdup(own[k]);
 	lines_release(&l);
 	return env;

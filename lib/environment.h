@@ -16,4 +16,11 @@
 char **environment_new(
     const struct account *, const struct app_settings *, const struct python *);
 
+/* The value of a variable, which is borrowed; NULL if it is not set, or
+ * there is no list. The name may be the beginning of a NAME=value, too. */
+const char *environment_get(char *const *env, const char *name);
+
+/* Sets a variable ("NAME=value") in such a list, which may have moved then. */
+char **environment_set(char **env, const char *line);
+
 #endif

@@ -169,22 +169,17 @@ keeper_programs(const struct keeper *k)
 static char **
 keeper_environment(const struct keeper *k)
 {
-	char **own = k->work->settings->env, **line, **env, *place, *path;
+	char **env, *place, *line;
 
 	env = environment_new(
 	    k->work->account, k->work->settings, k->work->python);
-	if (k->work->python->virtual_env != NULL)
+	if (k->work->python->virtual_env != NULL ||
+	    environment_get(k->work->settings->env, "PATH") != NULL)
 		return env;
-	for (; own != NULL && *own != NULL; own++)
-		if (strncmp(*own, "PATH=", 5) == 0)
-			return env;
 	place = keeper_programs(k);
-	for (line = env; *line != NULL; line++)
-		if (strncmp(*line, "PATH=", 5) == 0) {
-			path = xprintf("PATH=%s:%s", place, *line + 5);
-			free(*line);
-			*line = path;
-		}
+	line = xprintf("PATH=%s:%s", place, environment_get(env, "PATH"));
+	env = environment_set(env, line);
+	free(line);
 	free(place);
 	return env;
 }

@@ -122,8 +122,31 @@ START_TEST(test_there_may_be_a_thousand_of_them)
 }
 END_TEST
 
+START_TEST(test_a_variable_is_set_once_and_known_by_its_whole_name)
+{
+	static const char *const lines[] = { "A=1", "AB=2", "C=", NULL };
+	char **env = xstrvdup(lines);
+
+	ck_assert_str_eq(environment_get(env, "A"), "1");
+	ck_assert_str_eq(environment_get(env, "AB"), "2");
+	ck_assert_str_eq(environment_get(env, "AB=whatever"), "2");
+	ck_assert_str_eq(environment_get(env, "C"), "");
+	ck_assert_ptr_null(environment_get(env, "B"));
+	ck_assert_ptr_null(environment_get(NULL, "A"));
+	env = environment_set(env, "A=3=3");
+	env = environment_set(env, "D=4");
+	ck_assert_str_eq(env[0], "A=3=3");
+	ck_assert_str_eq(environment_get(env, "A"), "3=3");
+	ck_assert_str_eq(env[1], "AB=2");
+	ck_assert_str_eq(env[3], "D=4");
+	ck_assert_ptr_null(env[4]);
+	xstrvfree(env);
+}
+END_TEST
+
 SUITE("environment", test_it_is_a_list_whatever_ours_is,
     test_the_time_zone_is_handed_on,
     test_a_virtual_environment_comes_first_in_the_path,
     test_the_apps_own_come_last_and_instead_of_ours,
-    test_there_may_be_a_thousand_of_them);
+    test_there_may_be_a_thousand_of_them,
+    test_a_variable_is_set_once_and_known_by_its_whole_name);
