@@ -22,6 +22,7 @@
 #include "lib/environment.h"
 #include "lib/fd.h"
 #include "lib/lease.h"
+#include "lib/program.h"
 #include "lib/whole.h"
 #include "lib/xalloc.h"
 
@@ -146,17 +147,9 @@ serve_find_port(struct serve *s, struct problem *why)
 static int
 serve_find_lighttpd(struct serve *s, struct problem *why)
 {
-	const char *at = SERVE_PATH;
-	size_t n;
-
-	for (; *at != '\0'; at += n + (at[n] == ':')) {
-		n = strcspn(at, ":");
-		s->lighttpd = xprintf("%.*s/" SERVE_PROGRAM, (int)n, at);
-		if (access(s->lighttpd, X_OK) == 0)
-			return 0;
-		free(s->lighttpd);
-		s->lighttpd = NULL;
-	}
+	s->lighttpd = program_find(SERVE_PATH, SERVE_PROGRAM);
+	if (s->lighttpd != NULL)
+		return 0;
 	return problem_set(why,
 	    "lighttpd, which this needs, is not installed: let the "
 	    "administrator run \"apt-get install lighttpd\"");

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fcgi/command.h"
 #include "fcgi/inside.h"
 #include "lib/environment.h"
+#include "lib/program.h"
 #include "lib/xalloc.h"
 
 #define INSIDE_NO_PERMISSION 126 /* as a shell says it */
@@ -77,44 +77,17 @@ inside_environment(const struct inside *in, const struct account *a,
 	return env;
 }
 
-/* A program in the PATH of that environment; NULL with errno. */
-static char *
-inside_look_up(const char *name, char *const *env)
-{
-	const char *at = "";
-	char *path, *found = NULL;
-	struct stat st;
-	size_t n;
-	int error = ENOENT;
-
-	for (; *env != NULL; env++)
-		if (strncmp(*env, "PATH=", 5) == 0)
-			at = *env + 5;
-	while (found == NULL && *at != '\0') {
-		n = strcspn(at, ":");
-		path = xprintf("%.*s/%s", (int)n, at, name);
-		if (n == 0 || stat(path, &st) == -1 || S_ISDIR(st.st_mode))
-			free(path);
-		else if (access(path, X_OK) == -1) {
-			error = errno;
-			free(path);
-		} else
-			found = path;
-		at += n + (at[n] == ':');
-	}
-	if (found == NULL)
-		errno = error;
-	return found;
-}
-
+/* NULL with errno. */
 static char *
 inside_program(const struct inside *in, const char *name, char *const *env)
 {
+	const char *places = environment_get(env, "PATH");
+
 	if (strcmp(name, "python") == 0 || strcmp(name, "python3") == 0)
 		return xstrdup(in->python.path);
 	if (strchr(name, '/') != NULL)
 		return xstrdup(name);
-	return inside_look_up(name, env);
+	return program_find(places == NULL ? "" : places, name);
 }
 
 int

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/fd.h"
+#include "lib/program.h"
 #include "lib/python.h"
 #include "lib/quote.h"
 #include "lib/xalloc.h"
@@ -39,21 +40,6 @@ is_directory(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* Sets errno if not. */
-static int
-is_program(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) == -1)
-		return 0;
-	if (!S_ISREG(st.st_mode)) {
-		errno = EACCES;
-		return 0;
-	}
-	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
 }
 
 static int
@@ -182,33 +168,13 @@ use_environment(
 {
 	char *path = xprintf("%s/bin/python", directory);
 
-	if (is_program(path))
+	if (program_is(path))
 		return found(p, path, directory, why);
 	explain_environment(directory, path, problem);
 	free(path);
 	free(directory);
 	free(why);
 	return -1;
-}
-
-/* A program in PYTHON_PATH. NULL if there is none. */
-static char *
-look_up(const char *name)
-{
-	const char *at = PYTHON_PATH;
-	size_t n;
-	char *path;
-
-	for (;;) {
-		n = strcspn(at, ":");
-		path = xprintf("%.*s/%s", (int)n, at, name);
-		if (is_program(path))
-			return path;
-		free(path);
-		if (at[n] == '\0')
-			return NULL;
-		at += n + 1;
-	}
 }
 
 /* DIR of "DIR/bin/python", if that is a virtual environment. */
@@ -245,13 +211,14 @@ named_in_settings(const char *app_directory, const char *name, const char *home,
 		path = xprintf("%s/%s", app_directory, name);
 	if (is_directory(path))
 		return use_environment(p, path, why, problem);
-	if (is_program(path))
+	if (program_is(path))
 		return found(p, path, environment_of(path), why);
 	problem_sys(problem,
 	    "%s, but %s cannot be run: name another interpreter, or leave "
 	    "\"python\" out",
 	    why, path);
-	program = strchr(name, '/') == NULL ? look_up(name) : NULL;
+	program =
+	    strchr(name, '/') == NULL ? program_find(PYTHON_PATH, name) : NULL;
 	free(path);
 	if (program != NULL)
 		return found(p, program, NULL, why);
@@ -362,7 +329,7 @@ named_for_pyenv(const char *app_directory, const char *home, struct python *p,
 	    "%s/%s/bin/python", versions, version == NULL ? wanted : version);
 	if (strcmp(wanted, "system") == 0 || !is_directory(versions))
 		;
-	else if (is_program(path)) {
+	else if (program_is(path)) {
 		result = found(p, path, NULL,
 		    xprintf(
 			".python-version says %s, and pyenv has it", wanted));
@@ -400,9 +367,10 @@ python_environment(const char *app_directory)
 static int
 named_program(const char *name, struct python *p, struct problem *problem)
 {
-	char *path = *name == '/' ? xstrdup(name) : look_up(name);
+	char *path =
+	    *name == '/' ? xstrdup(name) : program_find(PYTHON_PATH, name);
 
-	if (path != NULL && is_program(path))
+	if (path != NULL && program_is(path))
 		return found(p, path, NULL, xprintf("it is %s", name));
 	free(path);
 	return problem_set(problem,
@@ -424,7 +392,7 @@ python_find_base(const char *app_directory, const char *name, const char *home,
 	result = named_for_pyenv(app_directory, home, p, problem);
 	if (result != 1)
 		return result;
-	path = look_up("python3");
+	path = program_find(PYTHON_PATH, "python3");
 	if (path == NULL)
 		return problem_set(problem,
 		    "there is no python3 in %s: install Python 3.6 or later, "
