@@ -44,23 +44,6 @@ static const struct new_kind kinds[] = {
 
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
-/* Makes the directories in which a path lies. */
-static int
-new_directories(int at, const char *path)
-{
-	const char *slash = path;
-	char *directory;
-	int failed = 0;
-
-	while (!failed && (slash = strchr(slash, '/')) != NULL) {
-		directory = xstrndup(path, (size_t)(slash - path));
-		failed = mkdirat(at, directory, 0755) == -1 && errno != EEXIST;
-		free(directory);
-		slash++;
-	}
-	return failed ? -1 : 0;
-}
-
 /* What signs a Django project's sessions. */
 static int
 new_key(int at, struct problem *why)
@@ -103,7 +86,7 @@ new_files(int at, const struct new_kind *kind, struct problem *why)
 		if (strncmp(c->name, kind->place, n) != 0)
 			continue;
 		path = c->name + n;
-		if (new_directories(at, path) == -1)
+		if (whole_directories(at, path) == -1)
 			return problem_sys(why, "cannot write %s", path);
 		if (new_file(at, path, c, why) == -1)
 			return -1;
@@ -126,7 +109,7 @@ new_build(int apps, const struct new_kind *kind, const char *name,
 		problem_sys(why, "cannot make a directory in apps");
 	else if (new_files(fd, kind, why) == -1)
 		;
-	else if (new_directories(apps, name) == 0 &&
+	else if (whole_directories(apps, name) == 0 &&
 		 renameat(apps, unfinished, apps, name) == 0)
 		result = 0;
 	else if (errno == ENOTEMPTY || errno == EEXIST)

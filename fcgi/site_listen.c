@@ -1,11 +1,9 @@
 #include "config.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fcgi/site.h"
@@ -50,23 +48,14 @@ listen_example(const struct site *s, const char *name)
 static int
 listen_units(const struct site *s)
 {
-	const char *slash = LISTEN_UNITS;
-	char *path;
+	int home = open(s->account->home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd;
 
-	while (slash != NULL) {
-		slash = strchr(slash, '/');
-		path = xprintf("%s/%.*s", s->account->home,
-		    slash != NULL ? (int)(slash - LISTEN_UNITS)
-				  : (int)strlen(LISTEN_UNITS),
-		    LISTEN_UNITS);
-		(void)mkdir(path, 0755);
-		free(path);
-		slash += slash != NULL;
-	}
-	path = xprintf("%s/" LISTEN_UNITS, s->account->home);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(path);
+	if (home == -1)
+		return -1;
+	(void)whole_directories(home, LISTEN_UNITS "/");
+	fd = openat(home, LISTEN_UNITS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd_close(&home);
 	return fd;
 }
 

@@ -188,6 +188,22 @@ whole_read(int at, const char *name, size_t most, size_t *n)
 	return text;
 }
 
+int
+whole_directories(int at, const char *path)
+{
+	const char *slash = path;
+	char *directory;
+	int failed = 0;
+
+	while (!failed && (slash = strchr(slash, '/')) != NULL) {
+		directory = xstrndup(path, (size_t)(slash - path));
+		failed = mkdirat(at, directory, 0755) == -1 && errno != EEXIST;
+		free(directory);
+		slash++;
+	}
+	return failed ? -1 : 0;
+}
+
 static int whole_remove_at(int at, const char *name, int depth);
 
 /* What is in a directory. Takes the descriptor. */

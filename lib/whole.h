@@ -32,6 +32,10 @@ int whole_copy(int at, const char *name, int from, mode_t, struct problem *);
  * what is no file, ENOMEM; it takes as much memory as the file needs. */
 char *whole_read(int at, const char *name, size_t most, size_t *n);
 
+/* Makes the directories in which that path lies, as far as they are not there:
+ * of "a/b/c" a and a/b, of "a/b/" both. 0, or -1 with errno. */
+int whole_directories(int at, const char *path);
+
 /* Removes what has that name, a directory with all that is in it. 0, also if
  * there is nothing; -1 with errno. */
 int whole_remove(int at, const char *name);

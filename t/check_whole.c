@@ -199,6 +199,24 @@ START_TEST(test_a_file_that_is_longer_than_it_says_is_not_cut)
 }
 END_TEST
 
+START_TEST(test_directories_are_made_where_there_are_none)
+{
+	scene_enter();
+	ck_assert_int_eq(whole_directories(AT_FDCWD, "file"), 0);
+	ck_assert_int_eq(access("file", F_OK), -1);
+	ck_assert_int_eq(whole_directories(AT_FDCWD, "a/b/file"), 0);
+	ck_assert_int_eq(access("a/b/file", F_OK), -1);
+	ck_assert_int_eq(rmdir("a/b"), 0);
+	ck_assert_int_eq(whole_directories(AT_FDCWD, "a/b/c/"), 0);
+	ck_assert_int_eq(whole_directories(AT_FDCWD, "a/b/c/"), 0);
+	ck_assert_int_eq(rmdir("a/b/c"), 0);
+	scene_write("a/b/c", "");
+	ck_assert_int_eq(whole_directories(AT_FDCWD, "a/b/c/d/"), -1);
+	ck_assert_int_eq(errno, ENOTDIR);
+	scene_leave();
+}
+END_TEST
+
 START_TEST(test_a_tree_is_removed_and_what_links_lead_to_stays)
 {
 	scene_enter();
@@ -247,5 +265,6 @@ SUITE("whole", test_a_file_is_replaced_as_a_whole_with_its_mode,
     test_what_is_read_is_a_small_file_and_no_link,
     test_a_file_of_many_parts_is_read_as_far_as_its_limit,
     test_a_file_that_is_longer_than_it_says_is_not_cut,
+    test_directories_are_made_where_there_are_none,
     test_a_tree_is_removed_and_what_links_lead_to_stays,
     test_two_names_change_places);
