@@ -7,6 +7,7 @@
 
 #include "adapters/page_head.h"
 #include "lib/page.h"
+#include "lib/quote.h"
 #include "lib/utf8.h"
 
 #define PAGE_DETAIL_MOST (64 * 1024) /* bytes of detail that are shown */
@@ -102,27 +103,15 @@ put_escaped(struct out *o, const char *text, size_t most, const char *keep)
 	}
 }
 
-/* The name as a shell takes it for one word. */
+/* The name as a shell takes it for one word. One that is too long becomes so
+ * only beyond what is shown, so that it is seen to be cut. */
 static void
 put_word(struct out *o, const char *name)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789@%+=:,./_-";
-	char word[PAGE_APP_MOST + 1];
-	size_t n = 0;
+	char word[PAGE_APP_MOST + 8];
 
-	if (name[strspn(name, plain)] == '\0') {
-		put_escaped(o, name, PAGE_APP_MOST, "");
-		return;
-	}
-	for (; *name != '\0' && n + 4 < sizeof word; name++)
-		n += (size_t)snprintf(word + n, sizeof word - n, "%s",
-		    *name == '\'' ? "'\\''" : (char[]){ *name, '\0' });
-	word[n] = '\0';
-	put_string(o, "'");
+	quote_into(word, sizeof word, name);
 	put_escaped(o, word, PAGE_APP_MOST, "");
-	put_string(o, "'");
 }
 
 /* What is for the owner, who knows what it means. */

@@ -95,7 +95,7 @@ END_TEST
 START_TEST(test_what_was_given_is_there)
 {
 	struct page p = plain;
-	char *answer;
+	char *answer, name[300];
 
 	p.status = 503;
 	p.app = "a b";
@@ -110,6 +110,16 @@ START_TEST(test_what_was_given_is_there)
 	    strstr(body_of(answer), "<code>mamayo logs 'a b'</code>"));
 	ck_assert_ptr_nonnull(
 	    strstr(body_of(answer), "Traceback:\n\tline &lt;1&gt;\n"));
+	free(answer);
+	memset(name, 'x', sizeof name - 1);
+	name[1] = '\'';
+	name[sizeof name - 1] = '\0';
+	p.app = name;
+	answer = made(&p);
+	ck_assert_ptr_nonnull(
+	    strstr(body_of(answer), "<code>mamayo logs 'x'\\''x"));
+	ck_assert_ptr_nonnull(
+	    strstr(body_of(answer), "xx\xe2\x80\xa6</code>")); /* cut */
 	free(answer);
 	p.app = "";
 	answer = made(&p);

@@ -36,6 +36,27 @@ START_TEST(test_what_a_shell_would_act_upon_is_in_quotes)
 }
 END_TEST
 
+START_TEST(test_what_does_not_fit_is_one_word_nevertheless)
+{
+	char out[12];
+
+	quote_into(out, 5, "blog");
+	ck_assert_str_eq(out, "blog");
+	quote_into(out, 4, "blog");
+	ck_assert_str_eq(out, "blo");
+	quote_into(out, 6, "a b");
+	ck_assert_str_eq(out, "'a b'");
+	quote_into(out, 5, "a b");
+	ck_assert_str_eq(out, "'a '");
+	quote_into(out, 7, "'");
+	ck_assert_str_eq(out, "''\\'''");
+	quote_into(out, 6, "'");
+	ck_assert_str_eq(out, "''");
+	quote_into(out, 3, "a b");
+	ck_assert_str_eq(out, "''");
+}
+END_TEST
+
 /* The judge of what a shell takes it for. */
 START_TEST(test_a_shell_takes_it_for_one_word)
 {
@@ -61,4 +82,5 @@ END_TEST
 
 SUITE("quote", test_what_is_plain_stays_as_it_is,
     test_what_a_shell_would_act_upon_is_in_quotes,
+    test_what_does_not_fit_is_one_word_nevertheless,
     test_a_shell_takes_it_for_one_word);
