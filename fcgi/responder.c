@@ -875,6 +875,16 @@ responder_lacks_memory(struct exchange *ex, int64_t now)
 	exchange_fail(ex, 503, "resources", PAGE_SHORT, 10, now);
 }
 
+/* How the web server lets itself be told to send a file: what this request says
+ * counts more. NULL: it does not. */
+static const char *
+responder_sendfile(const struct responder *r, const struct params *p)
+{
+	const char *how = params_get(p, "MAMAYO_SENDFILE");
+
+	return how != NULL ? how : r->sendfile;
+}
+
 /* Is it for a file that is served without the app? Then it is answered, and ex
  * is freed. */
 static int
@@ -882,7 +892,7 @@ responder_serves_file(struct responder *r, struct exchange *ex,
     const struct route *route, int64_t now)
 {
 	struct conn *c = ex->conn;
-	const char *how = params_get(&c->params, "MAMAYO_SENDFILE");
+	const char *how = responder_sendfile(r, &c->params);
 	struct static_file f;
 	enum static_found found;
 
@@ -896,8 +906,7 @@ responder_serves_file(struct responder *r, struct exchange *ex,
 		return 0;
 	case STATIC_FILE:
 		exchange_free(ex);
-		if (!static_hand_over(c, &f, r->account->apps,
-			how != NULL ? how : r->sendfile, now))
+		if (!static_hand_over(c, &f, r->account->apps, how, now))
 			static_send(c, &f, now);
 		return 1;
 	case STATIC_MOVED:
@@ -923,17 +932,16 @@ responder_serves_file(struct responder *r, struct exchange *ex,
 static void
 responder_tell_sendfile(struct responder *r, struct params *p)
 {
-	const char *how = params_get(p, "MAMAYO_SENDFILE");
+	const char *how = responder_sendfile(r, p);
 	char value[PATH_MAX];
 
 	if (how == NULL)
-		how = r->sendfile;
-	if (how == NULL || strcmp(how, "x-sendfile") != 0)
-		snprintf(value, sizeof value, "%s", how != NULL ? how : "");
-	else
+		return;
+	if (strcmp(how, "x-sendfile") == 0)
 		snprintf(value, sizeof value, "%s:%s", how, r->account->apps);
-	if (how != NULL)
-		(void)params_set(p, "MAMAYO_SENDFILE", value, strlen(value));
+	else
+		snprintf(value, sizeof value, "%s", how);
+	(void)params_set(p, "MAMAYO_SENDFILE", value, strlen(value));
 }
 
 /* The app is known: into its queue, or wait for that. May free ex. */
