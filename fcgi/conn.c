@@ -890,6 +890,17 @@ conn_page(struct conn *c, const struct page *page, int64_t now)
 }
 
 void
+conn_page_short(struct conn *c, int64_t now)
+{
+	static const struct page page = { .status = 503,
+		.code = "resources",
+		.text = PAGE_SHORT,
+		.retry_after = 10 };
+
+	conn_page(c, &page, now);
+}
+
+void
 conn_end(struct conn *c, int64_t now)
 {
 	conn_enter(c);

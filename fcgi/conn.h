@@ -178,6 +178,9 @@ void conn_close_idle(struct conn *, int64_t now);
  * the request; may call gone(): last use. */
 void conn_page(struct conn *, const struct page *, int64_t now);
 
+/* The same, where there is no memory to begin with. */
+void conn_page_short(struct conn *, int64_t now);
+
 /* The answer is complete (END_REQUEST has been forwarded): a kept connection
  * waits for the next request, any other is closed. May call gone(): last use.
  */

@@ -1569,13 +1569,9 @@ responder_complete(struct conn *c, int64_t now)
 {
 	struct responder *r = c->rules->owner;
 	struct exchange *ex = exchange_new(c, &r->rules, now);
-	struct page page = { .status = 503,
-		.code = "resources",
-		.text = PAGE_SHORT,
-		.retry_after = 10 };
 
 	if (ex == NULL) {
-		conn_page(c, &page, now);
+		conn_page_short(c, now);
 		return;
 	}
 	ex->place = r->rules.end;

@@ -413,18 +413,6 @@ static_due(struct timer *t, int64_t now)
 	static_pump(((struct sending *)t)->conn, now);
 }
 
-/* There is no memory to begin with. */
-static void
-static_apologize(struct conn *c, int64_t now)
-{
-	struct page page = { .status = 503,
-		.code = "resources",
-		.text = PAGE_SHORT,
-		.retry_after = 10 };
-
-	conn_page(c, &page, now);
-}
-
 static struct selection
 static_select(
     const struct conn *c, const struct static_file *f, const char *etag)
@@ -470,7 +458,7 @@ static_send(struct conn *c, struct static_file *f, int64_t now)
 
 	f->fd = -1;
 	if (s == NULL) {
-		static_apologize(c, now);
+		conn_page_short(c, now);
 		return;
 	}
 	selection_etag(etag, size, &f->stat.st_mtim, &wall);
@@ -625,7 +613,7 @@ static_move(struct conn *c, struct static_file *f, int64_t now)
 
 	if (s == NULL) {
 		static_release(f);
-		static_apologize(c, now);
+		conn_page_short(c, now);
 		return;
 	}
 	say_status(s, 301);
