@@ -209,6 +209,12 @@ discover_is_app(const char *directory)
 	return is;
 }
 
+static int
+is_public(const char *name)
+{
+	return strcmp(name, "public") == 0;
+}
+
 /* Names that are never looked into, nor spoken of. A group has no public/: a
  * web server may take that for an application's, and send what is in it. */
 static int
@@ -216,7 +222,7 @@ is_passed_over(const char *name, int is_top)
 {
 	return *name == '.' || *name == '_' ||
 	       strcmp(name, "node_modules") == 0 ||
-	       (!is_top && strcmp(name, "public") == 0);
+	       (!is_top && is_public(name));
 }
 
 /* Is this text that may stand in a URL and in a log: UTF-8, no controls? */
@@ -240,10 +246,12 @@ is_host(const char *name)
 	       (strchr(name, ':') == NULL || *name == '[');
 }
 
-/* One part of a NAME, of n bytes. */
+/* One part of a NAME; is_top: its first. */
 static int
-part_may_be(const char *part, size_t n, struct problem *why)
+part_may_be(const char *part, int is_top, struct problem *why)
 {
+	size_t n = strlen(part);
+
 	if (n == 0)
 		return problem_set(why,
 		    "a name has no empty part: write \"blog\" or "
@@ -251,32 +259,38 @@ part_may_be(const char *part, size_t n, struct problem *why)
 	if (n > NAME_MAX)
 		return problem_set(why,
 		    "a name, or a part of it, has at most %d bytes", NAME_MAX);
-	if (*part == '.' || *part == '_' ||
-	    (n == strlen("node_modules") &&
-		strncmp(part, "node_modules", n) == 0))
+	if (!is_passed_over(part, is_top))
+		return 0;
+	if (is_public(part))
 		return problem_set(why,
-		    "names that begin with \".\" or \"_\", and node_modules, "
-		    "are passed over: take another one");
-	return 0;
+		    "\"public\" in a directory of applications is passed over, "
+		    "for a web server may send what is in it as files: take "
+		    "another name");
+	return problem_set(why,
+	    "names that begin with \".\" or \"_\", and node_modules, are "
+	    "passed over: take another one");
 }
 
 int
 discover_name(const char *name, struct problem *why)
 {
 	size_t n, parts = 0;
-	const char *part = name;
-	char *host;
+	const char *from = name;
+	char *part, *host;
 	int is_bad;
 
 	if (!is_text(name))
 		return problem_set(
 		    why, "a name is UTF-8, and has no control characters");
-	for (;; part += n + 1) {
-		n = strcspn(part, "/");
-		if (part_may_be(part, n, why) == -1)
+	for (;; from += n + 1) {
+		n = strcspn(from, "/");
+		part = xstrndup(from, n);
+		is_bad = part_may_be(part, parts == 0, why) == -1;
+		free(part);
+		if (is_bad)
 			return -1;
 		parts++;
-		if (part[n] == '\0')
+		if (from[n] == '\0')
 			break;
 	}
 	if (parts > DISCOVER_DEPTH)

@@ -737,11 +737,12 @@ START_TEST(test_names_that_an_application_may_have_and_may_not)
 {
 	static const char *const good[] = { "blog", "ROOT", "tools/wiki",
 		"a/b/c/d", "a b", "it's", "caf\xc3\xa9", "@example.org/ROOT",
-		"-x", "a..b", "x@y" };
+		"-x", "a..b", "x@y", "public", "public/blog", "a/publicity" };
 	static const char *const bad[] = { "", "/", "/a", "a/", "a//b", "..",
 		"a/..", ".hidden", "_private", "tools/__pycache__",
 		"node_modules", "a/b/c/d/e", "@example.org", "@/x", "@a b/x",
-		"a\nb", "caf\xe9", "a\x7f" };
+		"a\nb", "caf\xe9", "a\x7f", "tools/public", "tools/public/blog",
+		"@example.org/public" };
 	char part[NAME_MAX + 2];
 
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -749,6 +750,7 @@ START_TEST(test_names_that_an_application_may_have_and_may_not)
 		    good[i], why.text);
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		ck_assert_msg(discover_name(bad[i], &why) == -1, "%s", bad[i]);
+	ck_assert_ptr_nonnull(strstr(why.text, "take another name"));
 	memset(part, 'x', sizeof part);
 	part[NAME_MAX + 1] = '\0';
 	ck_assert_int_eq(discover_name(part, &why), -1);
