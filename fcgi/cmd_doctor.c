@@ -93,7 +93,7 @@ doctor_tell_apps(int fd, const struct account *a)
 	char *file;
 
 	discovery_init(&found);
-	if (discover(a->apps, &found, &why) == -1)
+	if (account_discover(a, &found, &why) == -1)
 		return doctor_tell(fd, "apps_trouble", why.text);
 	failed = 0;
 	for (size_t i = 0; i < found.nremarks; i++)

@@ -215,6 +215,22 @@ def _():
     os.unlink(m.path("apps/blog/mamayo.json"))
 
 
+@test("an application to which a link leads out of apps: refused, but where"
+      " \"links\" is set")
+def _():
+    good = open(m.path("mamayo.json")).read()
+    elsewhere = os.path.join(m.dir, "elsewhere")
+    os.rename(m.app("linked"), elsewhere)
+    os.symlink(elsewhere, m.path("apps", "linked"))
+    code, bad, _ = doctor(m)
+    equal((code, [f["check"] for f in bad]), (1, ["apps"]), repr(bad))
+    equal("leaves apps/" in bad[0]["text"], True, repr(bad))
+    m.write("mamayo.json", json.dumps(dict(json.loads(good), links=True)))
+    healthy(m)
+    m.write("mamayo.json", good)
+    os.unlink(m.path("apps", "linked"))
+
+
 @test("virtual environments: dangling, broken, of another Python")
 def _():
     place = m.path("apps", "blog", "venv")
