@@ -68,36 +68,36 @@ site_is_same(const struct stat *a, const struct stat *b)
 }
 
 int
-site_put_program(int at, struct problem *why)
+site_put_program(int at, const char *path, struct problem *why)
 {
-	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), result = 1;
+	int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), result = 0;
+	const char *done = "copied";
 	struct stat mine, there;
 
 	if (self == -1 || fstat(self, &mine) == -1)
 		result = problem_sys(why, "cannot read this program");
 	else if (fstatat(at, SITE_PROGRAM, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 		 site_is_same(&mine, &there)) {
-		result = 0;
+		done = "is this program";
 		if ((there.st_mode & 07777) != 0755 && fchmod(self, 0755) == -1)
 			result = problem_sys(
 			    why, "cannot make %s executable", SITE_PROGRAM);
-	} else if (whole_copy(at, SITE_PROGRAM, self, 0755, why) == -1)
-		result = -1;
+	} else
+		result = whole_copy(at, SITE_PROGRAM, self, 0755, why);
 	fd_close(&self);
+	if (result == 0)
+		printf("%s/" SITE_PROGRAM ": %s\n", path, done);
 	return result;
 }
 
 int
-site_remove_program(int at, struct problem *why)
+site_remove_program(int at, const char *path, struct problem *why)
 {
-	struct stat st;
-
-	if (fstatat(at, SITE_PROGRAM, &st, AT_SYMLINK_NOFOLLOW) == -1 &&
-	    errno == ENOENT)
-		return 0;
 	if (unlinkat(at, SITE_PROGRAM, 0) == 0)
-		return 1;
-	return problem_sys(why, "cannot remove %s", SITE_PROGRAM);
+		printf("%s/" SITE_PROGRAM ": removed\n", path);
+	else if (errno != ENOENT)
+		return problem_sys(why, "cannot remove %s", SITE_PROGRAM);
+	return 0;
 }
 
 char *

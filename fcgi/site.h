@@ -36,11 +36,11 @@ int site_open(struct site *, const struct account *, const char *directory,
     struct problem *);
 void site_close(struct site *);
 
-/* Puts a copy of this program there, with the mode that suexec wants: 1, 0 if
- * that very file is there already, or -1 with the reason. */
-int site_put_program(int at, struct problem *);
-/* Removes it. 1, 0 if none is there, or -1 with the reason. */
-int site_remove_program(int at, struct problem *);
+/* Puts a copy of this program there, with the mode that suexec wants, or
+ * removes it; path: of that directory, for what they say on standard output. 0,
+ * also if there is nothing to do, or -1 with the reason. */
+int site_put_program(int at, const char *path, struct problem *);
+int site_remove_program(int at, const char *path, struct problem *);
 
 /* An example that the program carries, without the comment at its head. Free
  * it. */

@@ -146,17 +146,13 @@ apache_put(
 {
 	int was_there =
 	    faccessat(s->fd, SITE_PROGRAM, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-	int is_new = site_put_program(s->fd, why);
-	struct problem bad;
 
-	if (is_new == -1)
+	if (site_put_program(s->fd, s->path, why) == -1)
 		return -1;
-	printf("%s/" SITE_PROGRAM ": %s\n", s->path,
-	    is_new ? "copied" : "is this program");
 	if (apache_write(s, r, why) == 0)
 		return 0;
 	if (!was_there)
-		(void)site_remove_program(s->fd, &bad);
+		(void)unlinkat(s->fd, SITE_PROGRAM, 0);
 	return -1;
 }
 
@@ -214,16 +210,13 @@ static int
 apache_uninstall(const struct site *s, struct problem *why)
 {
 	struct apache_rules rules;
-	int result = apache_plan(s, &rules, NULL, why), was_there;
+	int result = apache_plan(s, &rules, NULL, why);
 
 	/* the rules first: what they name must be there */
 	if (result == 0 && htaccess_has(rules.before))
 		result = apache_restore(s, &rules, why);
-	if (result == 0) {
-		was_there = result = site_remove_program(s->fd, why);
-		if (was_there == 1)
-			printf("%s/" SITE_PROGRAM ": removed\n", s->path);
-	}
+	if (result == 0)
+		result = site_remove_program(s->fd, s->path, why);
 	apache_release(&rules);
 	if (result == -1)
 		return -1;

@@ -102,13 +102,11 @@ listen_install(const struct site *s, const char *example, struct problem *why)
 	int root = open(s->account->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int has_systemd = access("/run/systemd/system", F_OK) == 0;
 	int result = root == -1 ? problem_sys(why, "%s", s->account->root)
-				: site_put_program(root, why);
+				: site_put_program(root, s->account->root, why);
 
 	fd_close(&root);
 	if (result == -1)
 		return -1;
-	printf("%s/" SITE_PROGRAM ": %s\n", s->account->root,
-	    result == 1 ? "copied" : "is this program");
 	if (has_systemd && listen_write_units(s, why) == -1)
 		return -1;
 	printf("\nThe administrator runs once, where www-data is the user of "
@@ -145,17 +143,15 @@ listen_uninstall(const struct site *s, struct problem *why)
 		if (unlinkat(fd, units[i], 0) == 0)
 			printf("%s/%s: removed\n", path, units[i]);
 	if (root != -1)
-		result = site_remove_program(root, why);
-	if (result == 1)
-		printf("%s/" SITE_PROGRAM ": removed\n", s->account->root);
-	if (result != -1)
+		result = site_remove_program(root, s->account->root, why);
+	if (result == 0)
 		printf("\nWhat listens still ends with \"systemctl --user "
 		       "disable --now mamayo.socket mamayo.service\",\nor when "
 		       "its line in the crontab and its process have gone.\n");
 	fd_close(&root);
 	fd_close(&fd);
 	free(path);
-	return result == -1 ? -1 : 0;
+	return result;
 }
 
 static int
