@@ -69,7 +69,7 @@ lending_add(
 	l->listener = fds[0];
 	l->back = fds[1];
 	l->program = xstrdup(link_string(message, "program"));
-	l->base = base != NULL ? xstrdup(base) : NULL;
+	l->base = xstrdup_or_null(base);
 	l->is_bound = link_true(message, "bound");
 	l->owner = owner;
 	l->next = g->sockets;

@@ -434,7 +434,7 @@ pool_fail(struct pool *p, const char *code, const char *advice,
 	free(p->advice);
 	free(p->detail);
 	p->advice = xstrdup(advice);
-	p->detail = detail != NULL ? xstrdup(detail) : NULL;
+	p->detail = xstrdup_or_null(detail);
 	p->failures++;
 	p->failed_at = now;
 	pool_note_failure(p, now);
@@ -834,7 +834,7 @@ pool_try_start(
 		log_info("%s: runs with %s, because %s", p->app.name,
 		    python.path, python.why);
 	free(p->python);
-	p->python = python.path != NULL ? xstrdup(python.path) : NULL;
+	p->python = xstrdup_or_null(python.path);
 out:
 	python_release(&python);
 	return result;

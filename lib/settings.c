@@ -502,14 +502,12 @@ void
 app_settings_copy(struct app_settings *to, const struct app_settings *from)
 {
 	*to = *from;
-	to->entry = from->entry == NULL ? NULL : xstrdup(from->entry);
-	to->python = from->python == NULL ? NULL : xstrdup(from->python);
-	to->preload = from->preload == NULL ? NULL : xstrdup(from->preload);
-	to->health = from->health == NULL ? NULL : xstrdup(from->health);
-	to->hook_install =
-	    from->hook_install == NULL ? NULL : xstrdup(from->hook_install);
-	to->hook_upgrade =
-	    from->hook_upgrade == NULL ? NULL : xstrdup(from->hook_upgrade);
+	to->entry = xstrdup_or_null(from->entry);
+	to->python = xstrdup_or_null(from->python);
+	to->preload = xstrdup_or_null(from->preload);
+	to->health = xstrdup_or_null(from->health);
+	to->hook_install = xstrdup_or_null(from->hook_install);
+	to->hook_upgrade = xstrdup_or_null(from->hook_upgrade);
 	to->env = xstrvdup((const char *const *)from->env);
 	to->environ_ = xstrvdup((const char *const *)from->environ_);
 	to->static_ = xstrvdup((const char *const *)from->static_);

@@ -53,6 +53,12 @@ xstrdup(const char *text)
 }
 
 char *
+xstrdup_or_null(const char *text)
+{
+	return text == NULL ? NULL : xstrdup(text);
+}
+
+char *
 xstrndup(const char *text, size_t most)
 {
 	size_t n = 0;

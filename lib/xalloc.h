@@ -12,6 +12,7 @@
 void *xcalloc(size_t count, size_t size); /* zeroed; checks the product */
 void *xrealloc(void *, size_t count, size_t size);
 char *xstrdup(const char *);
+char *xstrdup_or_null(const char *); /* NULL of NULL */
 char *xstrndup(const char *, size_t most);
 /* A vector of strings that ends with NULL, and its strings; NULL is none. */
 char **xstrvdup(const char *const *);

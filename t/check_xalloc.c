@@ -54,6 +54,16 @@ START_TEST(test_a_copy_ends_at_the_limit_or_at_the_end)
 }
 END_TEST
 
+START_TEST(test_a_copy_of_nothing_is_nothing_where_that_is_wanted)
+{
+	char *p = xstrdup_or_null("abc");
+
+	ck_assert_str_eq(p, "abc");
+	free(p);
+	ck_assert_ptr_null(xstrdup_or_null(NULL));
+}
+END_TEST
+
 START_TEST(test_a_copy_never_looks_behind_its_limit)
 {
 	char open_end[3] = { 'a', 'b', 'c' };
@@ -123,6 +133,7 @@ END_TEST
 SUITE("xalloc", test_memory_is_zeroed, test_nothing_is_an_address_too,
     test_growing_keeps_what_was_there,
     test_a_copy_ends_at_the_limit_or_at_the_end,
+    test_a_copy_of_nothing_is_nothing_where_that_is_wanted,
     test_a_copy_never_looks_behind_its_limit,
     test_printing_allocates_what_it_needs,
     test_a_vector_is_copied_to_its_end_and_none_stays_none,
