@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/route.h"
+#include "lib/xalloc.h"
 
 /* A host as it is compared: without port and final dot. Not terminated. */
 struct host {
@@ -65,17 +66,13 @@ routes_init(struct routes *rs)
 void
 routes_release(struct routes *rs)
 {
-	char **place;
 	size_t i;
 
 	for (i = 0; i < rs->n; i++) {
 		free(rs->route[i].host);
 		free(rs->route[i].mount);
 		free(rs->route[i].name);
-		for (place = rs->route[i].places;
-		     place != NULL && *place != NULL; place++)
-			free(*place);
-		free(rs->route[i].places);
+		xstrvfree(rs->route[i].places);
 	}
 	free(rs->route);
 	routes_init(rs);
