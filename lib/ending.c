@@ -165,24 +165,20 @@ ending_last_words(const char *log, int status)
 	size_t n = ending_read(log, text, sizeof text), room;
 	const char *end = text + n, *line = text, *next;
 
-	if (n == sizeof text) { /* not from the middle of a line */
-		line = memchr(text, '\n', n);
-		line = line != NULL ? line + 1 : text;
-	}
 	if (n == 0)
 		return NULL;
+	next = ending_next(text, end);
+	if (n == sizeof text && next < end)
+		line = next; /* not from the middle of a line */
 	line = ending_start(line, end, status);
 	room = (size_t)(end - line) * 4 + ENDING_LINES + 8;
 	out = at = xcalloc(1, room);
 	for (int i = 0; i < ENDING_LINES && line < end; i++, line = next) {
-		next = memchr(line, '\n', (size_t)(end - line));
-		if (next == NULL)
-			next = end;
+		next = ending_next(line, end);
 		log_escape(at, room - (size_t)(at - out) - 1, line,
-		    (size_t)(next - line));
+		    (size_t)(next - line) - (next[-1] == '\n'));
 		at += strlen(at);
 		*at++ = '\n';
-		next += next < end;
 	}
 	*at = '\0';
 	return out;
