@@ -30,17 +30,17 @@ apps_reported(const json_t *report, const char *name)
 }
 
 static const char *
-apps_state(const json_t *report, const struct app *app)
+apps_state(const struct account *a, const json_t *report, const struct app *app)
 {
 	const json_t *reported = apps_reported(report, app->name);
 
-	if (reported != NULL)
-		return link_string(reported, "state");
-	return app->refused != NULL ? "failing" : "asleep";
+	return reported != NULL ? link_string(reported, "state")
+				: report_state(a, app);
 }
 
 static int
-apps_json(const struct discovery *found, const json_t *report)
+apps_json(const struct account *a, const struct discovery *found,
+    const json_t *report)
 {
 	json_t *apps = json_array(), *passed_over = json_array(), *all;
 	const struct app *app;
@@ -51,8 +51,8 @@ apps_json(const struct discovery *found, const json_t *report)
 		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "name",
 			app->name, "host", app->host, "mount",
 			app->mount[0] != '\0' ? app->mount : "/", "directory",
-			app->directory, "state", apps_state(report, app), "why",
-			app->refused != NULL ? app->refused : ""));
+			app->directory, "state", apps_state(a, report, app),
+			"why", app->refused != NULL ? app->refused : ""));
 	}
 	for (size_t i = 0; i < found->nremarks; i++)
 		json_array_append_new(
@@ -99,8 +99,8 @@ apps_table(const struct account *a, const struct discovery *found,
 			width = one;
 	}
 	for (size_t i = 0; i < found->napps; i++)
-		apps_row(&found->apps[i], apps_state(report, &found->apps[i]),
-		    width);
+		apps_row(&found->apps[i],
+		    apps_state(a, report, &found->apps[i]), width);
 	if (found->napps == 0)
 		printf("There is no application in %s yet; to begin with one: "
 		       "mamayo new NAME\n",
@@ -133,7 +133,7 @@ apps_list(const struct account *a, enum apps_form form)
 	    (form != APPS_NAMES && (report = report_new(a, &why)) == NULL))
 		status = command_failed(&why);
 	else if (form == APPS_JSON)
-		status = apps_json(&found, report);
+		status = apps_json(a, &found, report);
 	else if (form == APPS_NAMES)
 		status = apps_names(&found);
 	else

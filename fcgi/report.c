@@ -42,8 +42,7 @@ fail:
 	return NULL;
 }
 
-/* Its state while no supervisor runs. */
-static const char *
+const char *
 report_state(const struct account *a, const struct app *app)
 {
 	if (stopped_is(a->root, app->name))
