@@ -176,9 +176,9 @@ class Answer:
     """What start_response() and write() work on, and who sends it."""
 
     __slots__ = ("pid", "board", "socket", "id", "method", "url", "taken",
-                 "direct", "kept", "nginx", "sendfile", "called", "status", "head",
-                 "left", "begun", "ended", "whole", "counted", "broken",
-                 "closed", "sent")
+                 "direct", "kept", "nginx", "sendfile", "called", "status",
+                 "head", "left", "begun", "ended", "whole", "counted",
+                 "broken", "closed", "sent")
 
     def __init__(self, pid, board, fd, request_id, environ, taken,
                  direct=False, kept=False, state=None):

@@ -415,8 +415,12 @@ def involved(error):
     return found
 
 
+def words(error):
+    return " ".join(str(error).split())[:TEXT_MOST]
+
+
 def one_line(error):
-    text = " ".join(str(error).split())
+    text = words(error)
     return (type(error).__name__ + (": " + text if text else ""))[:TEXT_MOST]
 
 

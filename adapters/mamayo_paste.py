@@ -3,7 +3,7 @@ production.ini does."""
 import os
 import re
 
-from mamayo_detect import Failed, check, consulted, how_to_install
+from mamayo_detect import Failed, check, consulted, how_to_install, words
 
 INI_MOST = 1 << 20  # bytes that are looked at
 
@@ -32,14 +32,14 @@ def load(file, why):
     try:
         application = loadapp("config:" + path, name or None)
     except LookupError as error:
-        raise Failed("module", "%s, but %s%s" % (why, one_line(error),
-                                                 advice(text)))
+        raise Failed("module", "%s, but %s%s" % (
+            why, words(error) or type(error).__name__, advice(text)))
     except Exception as error:
         if type(error).__name__ not in ("DistributionNotFound",
                                         "PackageNotFoundError"):
             raise
-        raise Failed("module", "%s, but %s%s" % (why, one_line(error),
-                                                 advice(text)))
+        raise Failed("module", "%s, but %s%s" % (
+            why, words(error) or type(error).__name__, advice(text)))
     entry = "%s:%s" % (os.path.relpath(path), name or "main")
     return check(application, entry), entry, why
 
@@ -51,11 +51,6 @@ def read(path, why):
     consulted.append(os.path.relpath(path))
     with open(path, "rb") as file:
         return file.read(INI_MOST).decode("utf-8", "replace")
-
-
-def one_line(error):
-    text = " ".join(str(error).split())
-    return text[:300] or type(error).__name__
 
 
 def advice(text):
