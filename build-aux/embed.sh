@@ -5,8 +5,7 @@
 # keep their path below examples/ as their name.
 set -eu
 points='/^ *#@ /d'
-header=lib/adapters.h
-table='struct adapter adapters[]'
+table=adapters
 prefix='*/'
 case $1 in
 --testpoints)
@@ -14,8 +13,7 @@ case $1 in
 	shift
 	;;
 --examples)
-	header=fcgi/carried.h
-	table='struct carried carried[]'
+	table=examples
 	prefix=examples/
 	shift
 	;;
@@ -27,7 +25,7 @@ text() {
 	esac
 }
 printf '/* Made by embed.sh; do not edit. */\n'
-printf '#include "config.h"\n#include "%s"\n' "$header"
+printf '#include "config.h"\n#include "lib/carried.h"\n'
 i=0
 for file; do
 	printf '\nstatic const unsigned char text_%d[] = {\n' "$i"
@@ -36,7 +34,7 @@ for file; do
 	printf '\t0x00\n};\n'
 	i=$((i + 1))
 done
-printf '\nconst %s = {\n' "$table"
+printf '\nconst struct carried %s[] = {\n' "$table"
 i=0
 for file; do
 	# shellcheck disable=SC2295 # a pattern

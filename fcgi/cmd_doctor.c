@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "fcgi/command.h"
-#include "lib/adapters.h"
+#include "lib/carried.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
 #include "lib/python.h"
@@ -130,7 +130,7 @@ doctor_tell_all(int fd, const struct account *a, const char *refused)
 
 	if (readlink("/proc/self/exe", program, DOCTOR_VALUE_MOST - 1) == -1)
 		program[0] = '\0';
-	for (const struct adapter *f = adapters; f->name != NULL; f++)
+	for (const struct carried *f = adapters; f->name != NULL; f++)
 		if (strncmp(f->name, "mamayo_doctor", 13) == 0)
 			failed |=
 			    doctor_tell(fd, f->name, (const char *)f->text);

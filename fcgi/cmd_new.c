@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fcgi/carried.h"
 #include "fcgi/command.h"
 #include "lib/account.h"
+#include "lib/carried.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
 #include "lib/quote.h"
@@ -82,7 +82,7 @@ new_files(int at, const struct new_kind *kind, struct problem *why)
 	size_t n = strlen(kind->place);
 	const char *path;
 
-	for (const struct carried *c = carried; c->name != NULL; c++) {
+	for (const struct carried *c = examples; c->name != NULL; c++) {
 		if (strncmp(c->name, kind->place, n) != 0)
 			continue;
 		path = c->name + n;

@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "fcgi/carried.h"
 #include "fcgi/command.h"
 #include "fcgi/site.h"
+#include "lib/carried.h"
 #include "lib/fd.h"
 #include "lib/whole.h"
 #include "lib/xalloc.h"
@@ -103,7 +103,7 @@ site_remove_program(int at, const char *path, struct problem *why)
 char *
 site_example(const char *name)
 {
-	const struct carried *c = carried;
+	const struct carried *c = examples;
 	const char *text;
 
 	while (c->name != NULL && strcmp(c->name, name) != 0)

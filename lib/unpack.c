@@ -31,7 +31,7 @@ hash_all(void)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325);
 
-	for (const struct adapter *a = adapters; a->name != NULL; a++) {
+	for (const struct carried *a = adapters; a->name != NULL; a++) {
 		h = hash(h, a->name, strlen(a->name) + 1);
 		h = hash(h, a->text, a->length);
 	}
@@ -40,7 +40,7 @@ hash_all(void)
 
 /* Is the whole of it there, and nothing else? */
 static int
-is_there(int dir_fd, const struct adapter *a)
+is_there(int dir_fd, const struct carried *a)
 {
 	int fd = openat(
 	    dir_fd, a->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -71,7 +71,7 @@ is_stale(const char *name)
 
 /* Whole from the moment it has its name, whoever else does the same. */
 static int
-put_there(int dir_fd, const struct adapter *a, struct problem *why)
+put_there(int dir_fd, const struct carried *a, struct problem *why)
 {
 	char temporary[64];
 	uint64_t number;
@@ -124,7 +124,7 @@ adapters_unpack(const char *run_directory, struct problem *why)
 	    (unsigned long long)hash_all());
 	int fd = open_private(path, why), failed = fd == -1;
 
-	for (const struct adapter *a = adapters; !failed && a->name; a++)
+	for (const struct carried *a = adapters; !failed && a->name; a++)
 		failed = !is_there(fd, a) && put_there(fd, a, why) == -1;
 	fd_close(&fd);
 	if (!failed)

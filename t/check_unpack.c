@@ -41,7 +41,7 @@ whole(const char *path)
 	static char text[1024 * 1024];
 	int n = 0;
 
-	for (const struct adapter *a = adapters; a->name != NULL; a++, n++) {
+	for (const struct carried *a = adapters; a->name != NULL; a++, n++) {
 		char *name = xprintf("%s/%s", path, a->name);
 
 		ck_assert_uint_eq(
