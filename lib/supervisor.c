@@ -104,6 +104,7 @@ struct supervisor {
 	int64_t since, without_workers, alone_since; /* clock_ms(); 0: not so */
 	int64_t complained;
 	int64_t met_other; /* when another version was last logged; or 0 */
+	int64_t had_responder; /* when the last one was there, or its start */
 	int is_leaving;    /* drains its pools, then goes ... */
 	int is_retired;    /* ... and somebody else may supervise meanwhile */
 	int is_over;
@@ -844,6 +845,8 @@ peer_free(struct peer *peer)
 	json_decref(peer->wants);
 	json_decref(peer->attach);
 	free(peer->waits_for);
+	if (peer->role == PEER_RESPONDER)
+		s->had_responder = clock_ms();
 	if ((*peer->link = peer->next) != NULL)
 		peer->next->link = peer->link;
 	s->npeers--;
@@ -934,8 +937,9 @@ supervisor_outdated(const char *version, json_int_t protocol)
 /*
  * The older gives way to the newer, so that it is decided once: an old
  * responder is told, and a new one gets a supervisor of its own, while our
- * responders are told. Where the newer has gone, a single old one is enough.
- * Frees the peer.
+ * responders are told. Where the newer has gone, a single old one is enough;
+ * but not where it is still to come: a new one that has just forked us may be
+ * outrun by an old one that looks for its supervisor. Frees the peer.
  */
 static void
 peer_of_another_version(struct peer *peer, const json_t *message, int64_t now)
@@ -956,7 +960,9 @@ peer_of_another_version(struct peer *peer, const json_t *message, int64_t now)
 		peer_tell(
 		    peer, supervisor_outdated(PACKAGE_VERSION, LINK_PROTOCOL));
 	if (is_responder &&
-	    (protocol > LINK_PROTOCOL || !supervisor_has_responder(s)))
+	    (protocol > LINK_PROTOCOL ||
+		(!supervisor_has_responder(s) &&
+		    now - s->had_responder >= SUPERVISOR_EXPECTS)))
 		supervisor_retire(s, "one of another version takes over", now);
 	peer_free(peer);
 }
@@ -1646,7 +1652,7 @@ supervisor_serve(struct supervisor *s)
 	s->reloads.begun = supervisor_reload_begun;
 	s->reloads.over = supervisor_reload_over;
 	s->reloads.settled = supervisor_reload_settled;
-	s->since = s->without_workers = now;
+	s->since = s->without_workers = s->had_responder = now;
 	s->listener = (struct watch){ .fd = s->lease.listener,
 		.want = POLLIN,
 		.ready = supervisor_listener_ready };

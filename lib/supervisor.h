@@ -14,6 +14,7 @@
 #define SUPERVISOR_TICK       1000 /* ms between looks at its own lease */
 #define SUPERVISOR_PEERS_MOST 1024 /* responders and commands connected */
 #define SUPERVISOR_HELLO      1000 /* ms for a peer to say who it is */
+#define SUPERVISOR_EXPECTS    1000 /* ms in which one of its version comes */
 #define SUPERVISOR_MISSING    2000 /* ms an app's directory may be away */
 
 /*

@@ -20,7 +20,7 @@ def check(*variant):
         subprocess.run(["spin", "-a"] + list(variant) + [MODEL], cwd=d,
                        check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["cc", "-O2", "-w", "-DMEMLIM=1500", "-DCOLLAPSE",
-                        "-DNFAIR=4", "-o", "pan", "pan.c"], cwd=d, check=True)
+                        "-DNFAIR=5", "-o", "pan", "pan.c"], cwd=d, check=True)
         said = subprocess.run(
             ["./pan", "-a", "-f", "-n", "-m1000000"], cwd=d, timeout=LIMIT,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode()
@@ -38,17 +38,43 @@ def _():
     equal(check(), (0, None))
 
 
-for flag, rule, error in (
-        ("LEAK", "only the supervisor holds the lock", "acceptance cycle"),
-        ("NOBEAT", "somebody looks for one that is stuck",
+LOSSES = ("-DLOSSES=1", "-DHANGS=0")
+UPGRADE = ("-DUPGRADE", "-DHANGS=0", "-DCRASHES=0")  # minutes, with a kill
+EXIT = ("-DEXIT", "-DHANGS=0", "-DCRASHES=0")
+UNHARMED = ("-DKILLS=0",)
+
+for variant, what in (
+        (LOSSES, "also where a message is lost, with the descriptors that it"
+         " carries"),
+        (UPGRADE + UNHARMED, "also where one of a newer version comes: the"
+         " older gives way, and no worker reads what another version wrote"),
+        (EXIT + UNHARMED, "also where a supervisor leaves as no responder is"
+         " there; at the end nothing is left")):
+    @test(what)
+    def _(variant=variant):
+        equal(check(*variant), (0, None))
+
+
+for variant, rule, error in (
+        (("-DLEAK",), "only the supervisor holds the lock",
          "acceptance cycle"),
-        ("FORGET", "what waits in a queue that is not adopted is moved",
+        (("-DNOBEAT",), "somebody looks for one that is stuck",
          "acceptance cycle"),
-        ("AGAIN", "it is moved, and not handed over once more",
-         "assertion violated")):
+        (("-DFORGET",), "what waits in a queue that is not adopted is moved",
+         "acceptance cycle"),
+        (("-DAGAIN",), "it is moved, and not handed over once more",
+         "assertion violated"),
+        (("-DHALF",) + LOSSES, "a link over which something was lost is given"
+         " up", "acceptance cycle"),
+        (("-DYIELD",) + UPGRADE + UNHARMED, "of two versions the older gives"
+         " way, not whoever is there", "acceptance cycle"),
+        (("-DREUSE", "-DSUPERVISORS=4") + UPGRADE, "no queue passes between"
+         " versions", "assertion violated"),
+        (("-DLINGER",) + EXIT + UNHARMED, "a supervisor without responders"
+         " leaves", "acceptance cycle")):
     @test("it matters that " + rule)
-    def _(flag=flag, error=error):
-        errors, first = check("-D" + flag)
+    def _(variant=variant, error=error):
+        errors, first = check(*variant)
         assert errors > 0 and first.startswith(error), (errors, first)
 
 

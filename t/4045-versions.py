@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import fcgi
 from c_header import numbers
@@ -15,6 +16,7 @@ from mamayo import APPS, Mamayo, Process, alive, kill
 
 LIGHTTPD = "lighttpd/1.4.69"  # answered directly
 OURS = numbers("lib/link.h")["LINK_PROTOCOL"]
+EXPECTS = numbers("lib/supervisor.h")["SUPERVISOR_EXPECTS"] / 1000  # s
 OTHER = 1000  # a protocol that is newer than ours
 
 # A supervisor of another version, with the lock and the socket: it tells
@@ -182,6 +184,27 @@ def _():
     m.served()
     equal((m.lock_holder(), m.workers("blog")), (first, workers))
     equal(m.log().count("speaks protocol"), 1)
+
+
+@test("a supervisor whose own responders have gone makes room for an older one,"
+      " but not at once: one that has just been started is not outrun by it")
+def _():
+    m = Mamayo(grace=30, linger=60)
+    m.app("blog")
+    pid, = m.start()
+    m.served()
+    first = m.lock_holder()
+    gone = time.monotonic()
+    m.kill_responder(pid)
+    tries = 0
+    while m.lock_holder() == first:
+        equal([t["type"] for t in hello(m, 0)], ["outdated"])
+        tries += 1
+        assert time.monotonic() - gone < fcgi.LIMIT, "it is still there"
+    assert time.monotonic() - gone >= EXPECTS, time.monotonic() - gone
+    assert tries > 1, tries
+    equal(m.log().count("leaving: one of another version takes over"), 1)
+    within(20, lambda: not alive(first), "its end")
 
 
 @test("a worker of another version comes to a new supervisor: it finishes what"
