@@ -17,12 +17,15 @@
 #include "lib/lease.h"
 #include "lib/link.h"
 #include "lib/near.h"
+#include "lib/orphan.h"
 #include "lib/stopped.h"
 #include "lib/xalloc.h"
 
 #define COMMAND_ASLEEP \
 	"no worker of it runs: its next request starts what is there"
-#define COMMAND_TRIES 2 /* a supervisor may be leaving when we come */
+#define COMMAND_TRIES    2    /* a supervisor may be leaving when we come */
+#define COMMAND_ELECTION 5000 /* ms, until there is another one */
+#define COMMAND_LOOK     20
 
 const char *command_program = "mamayo.fcgi";
 
@@ -351,6 +354,37 @@ command_hear_last(int fd)
 	return answer;
 }
 
+static int
+command_has_workers(const struct account *a)
+{
+	char *path = xprintf("%s/workers", a->run);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = fd != -1 && orphans_live(fd);
+
+	fd_close(&fd);
+	free(path);
+	return result;
+}
+
+/* While workers run there will be a supervisor in a moment, if there is none.
+ * That one is to be told: it goes on with these workers. */
+static int
+command_wait_for_supervisor(
+    const struct account *a, int *fd, struct problem *text)
+{
+	for (int ms = 0; ms < COMMAND_ELECTION; ms += COMMAND_LOOK) {
+		if (command_connect(a, fd, text) == -1)
+			return -1;
+		if (*fd != -1 || !command_has_workers(a))
+			return 0;
+		poll(NULL, 0, COMMAND_LOOK);
+	}
+	return problem_set(text,
+	    "workers run, but no supervisor has come to them in %d seconds; "
+	    "please try again",
+	    COMMAND_ELECTION / 1000);
+}
+
 int
 command_restart_app(
     const struct account *a, const char *name, struct problem *text)
@@ -358,7 +392,7 @@ command_restart_app(
 	json_t *answer = NULL;
 	int fd = -1, result = COMMAND_UNKNOWN;
 
-	if (command_connect(a, &fd, text) == -1)
+	if (command_wait_for_supervisor(a, &fd, text) == -1)
 		return COMMAND_UNKNOWN;
 	if (fd == -1) {
 		if (hook_forgive(a, name, text) == -1)

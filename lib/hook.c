@@ -286,6 +286,9 @@ hook_begin(struct hooks *all, const struct hook_need *need,
 		.command = command };
 	int alive;
 
+	snprintf(
+	    turn->before, sizeof turn->before, "%s", hookfile_text(f, "id"));
+	work.before = turn->before;
 	work.record = hook_record(need, f, turn);
 	hook_record_result(work.record, "running", "");
 	alive = keeper_begin(&work, why);
@@ -361,6 +364,7 @@ hook_decide(struct hooks *all, struct hook_turn *turn,
     const struct hook_commands *c, struct problem *why)
 {
 	int has_begun = turn->has_begun;
+	const char *last = hookfile_text(f, "id");
 
 	if (f->state == HOOK_RUNNING) {
 		hooks_add(all, need->app->name, hooks_rest(f), -1, 0);
@@ -370,7 +374,10 @@ hook_decide(struct hooks *all, struct hook_turn *turn,
 		return HOOK_WAIT;
 	}
 	turn->has_begun = 0;
-	if (has_begun && strcmp(hookfile_text(f, "id"), turn->id) != 0) {
+	if (has_begun && strcmp(last, turn->id) != 0 &&
+	    strcmp(last, turn->before) != 0)
+		has_begun = 0; /* another one has come first */
+	if (has_begun && strcmp(last, turn->id) != 0) {
 		problem_set(why, "its hook could not be begun; its log says "
 				 "why");
 		return HOOK_BROKEN;
@@ -379,8 +386,7 @@ hook_decide(struct hooks *all, struct hook_turn *turn,
 		return hook_refuse(f, need, why);
 	if ((has_begun && turn->runs >= HOOK_RUNS) ||
 	    (!turn->is_asked && hookfile_is_same(f, "served"))) {
-		snprintf(
-		    turn->id, sizeof turn->id, "%s", hookfile_text(f, "id"));
+		snprintf(turn->id, sizeof turn->id, "%s", last);
 		return HOOK_GO;
 	}
 	if (!turn->is_asked && !turn->is_again && hook_has_failed(f, need))

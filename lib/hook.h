@@ -60,13 +60,14 @@ struct hook_need {
 
 /* A generation's, from one attempt to start it to the next. */
 struct hook_turn {
-	char id[33];   /* of the run that it has begun, or that lets it start */
-	int has_begun; /* it is the one that has begun it */
-	int runs;      /* in a row */
-	int is_asked;  /* somebody wants a run, whatever has changed */
-	int is_again;  /* ... if the last one has failed */
-	char name[8];  /* "install" or "upgrade" while it waits; else "" */
-	int64_t since; /* of that; seconds since 1970 */
+	char id[33]; /* of the run that it has begun, or that lets it start */
+	char before[33]; /* of the last one before that */
+	int has_begun;   /* it is the one that has begun it */
+	int runs;        /* in a row */
+	int is_asked;    /* somebody wants a run, whatever has changed */
+	int is_again;    /* ... if the last one has failed */
+	char name[8];    /* "install" or "upgrade" while it waits; else "" */
+	int64_t since;   /* of that; seconds since 1970 */
 };
 
 enum hook_answer {

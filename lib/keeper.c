@@ -98,6 +98,22 @@ keeper_lock(struct keeper *k)
 	return k->lock == -1 ? -1 : 0;
 }
 
+/* Is the last run still the one that it was when this one was begun? */
+static int
+keeper_is_next(const struct keeper *k)
+{
+	struct hookfile f;
+	int is_next;
+
+	hookfile_read(&f, k->work->account, k->work->app->name);
+	is_next = strcmp(hookfile_text(&f, "id"), k->work->before) == 0;
+	hookfile_release(&f);
+	if (!is_next)
+		log_info("the hook has been run meanwhile, for a supervisor "
+			 "that was killed: not again");
+	return is_next;
+}
+
 static int
 keeper_write(struct keeper *k)
 {
@@ -276,7 +292,7 @@ keeper_main(void *arg)
 
 	keeper_is_born(k);
 	TESTPOINT("hook:born");
-	if (keeper_lock(k) == -1 || keeper_write(k) == -1)
+	if (keeper_lock(k) == -1 || !keeper_is_next(k) || keeper_write(k) == -1)
 		return 1;
 	TESTPOINT("hook:recorded");
 	k->began = clock_ms();

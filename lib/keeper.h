@@ -18,6 +18,10 @@
  * text going to the app's log), ends it at hook_timeout, and writes down how it
  * has ended. It needs nobody for that; SIGTERM and SIGINT do not end it, so
  * that it can tell of a command that they have ended.
+ *
+ * If another run is the last one by the time that it has the lock, it leaves:
+ * a supervisor that was killed had begun that, and the next one could not know
+ * of it yet.
  */
 #define KEEPER_END_MS   5000  /* from SIGTERM to SIGKILL, at hook_timeout */
 #define KEEPER_LATE_MS  15000 /* after hook_timeout: then it is stuck itself */
@@ -34,9 +38,10 @@ struct keeper_work {
 	int log;      /* descriptor */
 	int is_alone; /* no older generation serves meanwhile */
 	const char *command;
-	json_t *record; /* as hookfile_write() wants it, "running" */
-	pid_t pid;      /* of the keeper; set by keeper_begin() */
-	int alive;      /* private */
+	const char *before; /* id of the run that is the last one so far */
+	json_t *record;     /* as hookfile_write() wants it, "running" */
+	pid_t pid;          /* of the keeper; set by keeper_begin() */
+	int alive;          /* private */
 };
 
 /* A descriptor that hangs up when the keeper has ended; or -1. */

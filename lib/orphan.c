@@ -114,6 +114,25 @@ orphans_end(struct orphans *all, int boards_dir)
 	}
 }
 
+int
+orphans_live(int boards_dir)
+{
+	struct orphans all = { 0 };
+	const struct orphan *o;
+	int fd, is_alive = 0;
+
+	orphans_read(&all, boards_dir, 0);
+	for (o = all.first; o != NULL && !is_alive; o = o->next) {
+		fd = openat(boards_dir, o->page,
+		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		is_alive = fd != -1 &&
+			   proc_signal_holder(o->pid, ORPHAN_BOARD, fd, 0) == 0;
+		fd_close(&fd);
+	}
+	orphans_release(&all);
+	return is_alive;
+}
+
 void
 orphans_release(struct orphans *all)
 {

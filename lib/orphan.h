@@ -47,6 +47,8 @@ int orphan_has_lost(struct orphan *, int boards_dir);
  * were to be a new generation, and would never hear that nobody waits. The
  * others have what is queued, and leave when they have come. */
 void orphans_end(struct orphans *, int boards_dir);
+/* Does any worker live, whoever supervises it? For who only looks. */
+int orphans_live(int boards_dir);
 /* Is that process one of them? */
 int orphans_have(const struct orphans *, pid_t);
 /* Lives one whose queue may still be offered? */

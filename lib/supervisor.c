@@ -64,7 +64,8 @@ struct peer {
 	char *waits_for;    /* and the app's name */
 	int64_t since;
 	json_t *claims; /* app: requests in flight */
-	json_t *wants; /* apps whose queue it gets when it is clear which one */
+	json_t *wants;  /* apps whose queue it gets, or which it wants to have
+			 * restarted, when it is clear which queue they have */
 	json_t *attach; /* what a worker has said that nobody knows yet */
 	struct peer *next, **link;
 };
@@ -1009,6 +1010,21 @@ peer_refuse_queue(
 		      "retry_after", POOL_RETRY_AFTER));
 }
 
+/* Its queue may still be offered, by who has held it since the last supervisor
+ * died: then what is wanted waits for that. */
+static int
+peer_has_to_wait(
+    struct peer *peer, const struct pool *p, const char *name, int64_t now)
+{
+	if (p == NULL || p->queue_send != -1 || p->is_stopped ||
+	    !orphans_are_expected(&peer->supervisor->orphans, now))
+		return 0;
+	if (peer->wants == NULL)
+		peer->wants = json_array();
+	json_array_append_new(peer->wants, json_string(name));
+	return 1;
+}
+
 static void
 peer_give_queue(struct peer *peer, const char *name, int64_t now)
 {
@@ -1016,13 +1032,8 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 	struct pool *p = supervisor_pool(s, name);
 	int fds[2];
 
-	if (p != NULL && p->queue_send == -1 && !p->is_stopped &&
-	    orphans_are_expected(&s->orphans, now)) {
-		if (peer->wants == NULL)
-			peer->wants = json_array();
-		json_array_append_new(peer->wants, json_string(name));
+	if (peer_has_to_wait(peer, p, name, now))
 		return;
-	}
 	if (p == NULL || s->is_leaving) {
 		peer_refuse_queue(peer, name, "missing", PAGE_MISSING);
 		return;
@@ -1052,7 +1063,18 @@ peer_give_queue(struct peer *peer, const char *name, int64_t now)
 
 /* -- after the last supervisor -- */
 
-/* Those that have waited for it get their queue. */
+static void peer_restart(struct peer *, const char *, int64_t);
+
+static void
+peer_get_wanted(struct peer *peer, const char *name, int64_t now)
+{
+	if (peer->role == PEER_COMMAND)
+		peer_restart(peer, name, now);
+	else
+		peer_give_queue(peer, name, now);
+}
+
+/* Those that have waited for it get their queue, or their restart. */
 static void
 supervisor_give_wanted(struct supervisor *s, int64_t now)
 {
@@ -1064,7 +1086,7 @@ supervisor_give_wanted(struct supervisor *s, int64_t now)
 		wants = peer->wants;
 		peer->wants = NULL; /* which what follows may fill again */
 		json_array_foreach(wants, i, name)
-		    peer_give_queue(peer, json_string_value(name), now);
+		    peer_get_wanted(peer, json_string_value(name), now);
 		json_decref(wants);
 	}
 }
@@ -1286,6 +1308,8 @@ peer_restart(struct peer *peer, const char *name, int64_t now)
 		supervisor_scan(s, now);
 		p = supervisor_pool(s, name);
 	}
+	if (!s->is_leaving && peer_has_to_wait(peer, p, name, now))
+		return;
 	if (s->is_leaving)
 		peer_conclude(peer, "done", PEER_ASLEEP);
 	else if (p == NULL)

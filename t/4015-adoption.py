@@ -197,6 +197,28 @@ def _():
     m.end()
 
 
+@test("a restart that is asked for while there is no supervisor, or before that"
+      " knows its workers, is no less one")
+def _():
+    for kind in KINDS:
+        m = Mamayo(grace=5)
+        m.app("blog", **kind)
+        m.start()
+        m.served()
+        for _ in range(5):
+            before = pids(m)
+            old = m.supervisor()
+            kill(old)
+            gone(old)
+            got = m.command("restart", "blog")
+            equal((got.returncode, got.stdout),
+                  (0, "blog: a new generation serves\n"), got.stderr)
+            m.served()
+            within(10, lambda: pids(m) and not set(before) & set(pids(m)),
+                   "the end of the old generation")
+        m.close()
+
+
 @test("while no supervisor can be started, warm applications are served")
 def _():
     m = Mamayo(grace=30)

@@ -1,4 +1,5 @@
 """Hooks: what an application wants to be run once for each new generation."""
+import fcntl
 import json
 import os
 import signal
@@ -563,6 +564,25 @@ def _():
     m.open_gate("open")
     serves(m, "second")
     within(10, lambda: m.lock_holder() != supervisor, "its leaving")
+
+
+@test("kill -9 of the supervisor before its hook could begin: the next one wants"
+      " it, too, and it is run once")
+def _():
+    m = account()
+    os.makedirs(m.path("run", "hooks"), 0o700, exist_ok=True)
+    with open(m.path("run", "hooks", "app.lock"), "w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)  # neither can begin meanwhile
+        ask(m)
+        within(10, lambda: len(keepers(m)) == 1, "who keeps it")
+        replace_supervisor(m)
+        within(10, lambda: ask(m)[1] == "setup" and len(keepers(m)) == 2,
+               "a second one")
+    serves(m, "one")
+    within(10, lambda: not keepers(m), "the end of both")
+    equal(m.journal(), ["begin-install", "end-install"])
+    assert "has been run meanwhile" in m.log("app"), m.log("app")
+    assert "could not be begun" not in m.log(), m.log()
 
 
 @test("a supervisor that is retired leaves, its hook goes on, and the next one"

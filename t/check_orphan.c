@@ -118,6 +118,36 @@ START_TEST(test_who_lives_is_taken_by_generation_once)
 }
 END_TEST
 
+START_TEST(test_whether_any_lives)
+{
+	int fd, ready[2];
+	char byte;
+
+	enter();
+	ck_assert_int_eq(orphans_live(boards), 0);
+	page(ONE, dead, 77);
+	page(OTHER, living, 77); /* a stranger who has got the number */
+	ck_assert_int_eq(orphans_live(boards), 0);
+	end_living();
+	ck_assert_int_eq(pipe(ready), 0);
+	if ((living = fork()) == 0) {
+		page(ONE, getpid(), 0);
+		fd = openat(boards, name, O_RDONLY);
+		if (dup2(fd, 5) == 5 && write(ready[1], "", 1) == 1)
+			for (;;)
+				pause();
+		_exit(1);
+	}
+	close(ready[1]);
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	ck_assert_int_eq(orphans_live(boards), 1);
+	end_living();
+	ck_assert_int_eq(orphans_live(boards), 0);
+	leave();
+}
+END_TEST
+
 START_TEST(test_who_dies_later_has_lost_what_is_on_its_page)
 {
 	struct orphan *o;
@@ -242,7 +272,7 @@ START_TEST(test_they_are_waited_for_as_long_as_it_says)
 END_TEST
 
 SUITE("orphan", test_a_generation_is_32_hexadecimal_digits,
-    test_who_lives_is_taken_by_generation_once,
+    test_who_lives_is_taken_by_generation_once, test_whether_any_lives,
     test_who_dies_later_has_lost_what_is_on_its_page,
     test_of_the_dead_only_those_with_a_request_count,
     test_whatever_else_lies_there_is_nothing,

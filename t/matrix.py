@@ -74,6 +74,7 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
 """
+NEW_APP = APP.replace('told["id"])', 'told["id"], "new")')
 LIGHTTPD = "lighttpd/1.4.69"  # answered directly
 
 
@@ -330,6 +331,12 @@ class Scenario:
     def resume(self, t):
         """The fault has happened: what was held back goes on."""
 
+    def mend(self, t, got):
+        """A fresh request has got this: what the owner does then."""
+
+    def finish(self, t):
+        """What else must hold in the end."""
+
 
 class Cold(Scenario):
     """Nothing runs but responders."""
@@ -443,6 +450,66 @@ class Reload(Scenario):
 
 class PythonReload(Reload):
     app = {"accel": False}
+
+
+class Hook(Reload):
+    """... and before that is served a hook is to be run."""
+    hook = "echo hook %s >> $MAMAYO_TEST/journal"
+    app = {"hooks": {"install": hook % "install", "upgrade": hook % "upgrade"},
+           "hook_timeout": 1}
+    expected = ("503 setup",)  # before the first start
+    name = "upgrade"
+    mended = 0  # so often it was run again because its owner wants it
+
+    def begin(self, t):
+        self.start(t)
+        within(20, lambda: t.ask("before", 0).outcome(20) == "ok",
+               "the end of its first hook")
+        for number in range(2):
+            t.sure("before", number)
+
+    def provoke(self, t):
+        t.clock.advance(0, wall=10)
+        t.app("blog", NEW_APP, **self.app)
+        t.clock.advance(0, wall=10)
+        t.ask("at", 0)
+
+    def finish(self, t):
+        """One that was killed has failed, and can be run again."""
+        first = self.runs(t)
+        t.command("restart", "blog")
+        within(20, lambda: t.ask("new", 0).outcome(20) == "ok" and
+               t.journal()[-1].endswith(" new"), "the new generation")
+        with open(t.path("state", "blog.json")) as f:
+            result = json.load(f)["result"]
+        if (result != "succeeded" or first > 1 + self.mended
+                or self.runs(t) not in (1, 2)):
+            t.complain("its hook: %s; %d runs, then %d" % (
+                result, first, self.runs(t)))
+
+    def runs(self, t):
+        return t.journal().count("hook " + self.name)
+
+
+class HookCold(Hook):
+    """There is nothing that could be served meanwhile."""
+    expected = ("503 setup", "503 hook")
+    name = "install"
+
+    def begin(self, t):
+        self.start(t)
+
+    def provoke(self, t):
+        t.app("blog", NEW_APP, **self.app)
+        t.ask("at", 0)
+
+    def nudge(self, t):
+        pass
+
+    def mend(self, t, got):
+        if got == "503 hook":
+            self.mended += 1
+            t.command("restart", "blog")
 
 
 class Listen(Scenario):
@@ -576,7 +643,7 @@ class Goodbye(Scenario):
 
 SCENARIOS = {c.__name__: c for c in (
     Warm, Direct, Python, Cold, ForkServer, ColdApplication, Death, Stuck,
-    Successor, Moved, Reload, PythonReload, Listen, ListenCold, Retire,
+    Successor, Moved, Reload, PythonReload, Hook, HookCold, Listen, ListenCold, Retire,
     Broken, Logs, Guard, Farewell, Goodbye, Stop)}
 
 
@@ -594,6 +661,8 @@ def allowed(point, action, is_its_own, accepts):
         found |= {"502 died", "cut"} if action == "kill" else {"504 timeout"}
     if point.endswith((":taken", ":read")) and action in HANGS:
         found |= {"503 queue-full", "502 died"}  # it is on no board
+    if role == "hook":
+        found |= {"503 resources"}  # it could not be begun
     if role in ("child", "forked", "worker") and action != "errno":
         found |= {"503 cannot-start"}  # it could not even be started
     if action == "errno":
@@ -705,6 +774,7 @@ class Run:
             if got == "ok" or self.back > limit or got not in self.may_be(
                     asked):
                 break
+            self.scenario.mend(t, got)
             time.sleep(0.02)
         if got != "ok" or self.back > limit:
             t.complain("a fresh request: %s after %.1f s" % (got, self.back))
@@ -735,6 +805,7 @@ class Run:
         for number, pid in enumerate(t.responders):
             if pid not in t.killed:
                 t.sure("last", number)
+        self.scenario.finish(t)
         t.judge_journal()
         t.judge_supervisor()
         t.most = max(t.rate().values(), default=0)
