@@ -30,8 +30,8 @@ import _socket
 import faulthandler
 import io
 import select
-from _signal import (alarm, signal, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
-                     SIGUSR2)
+from _signal import (alarm, getsignal, signal, SIG_DFL, SIGALRM, SIGHUP,
+                     SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2)
 from _socket import (socket, AF_UNIX, CMSG_SPACE, MSG_CTRUNC, MSG_DONTWAIT,
                      MSG_TRUNC, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET)
 from mmap import mmap
@@ -281,6 +281,10 @@ class Worker:
             signal(number, self.on_leave)
         for number in (SIGHUP, SIGUSR1, SIGUSR2):
             signal(number, self.on_nothing)
+        # an application's own timer is left to it, and whose alarm is set
+        # because somebody only tries it
+        if getsignal(SIGALRM) == SIG_DFL and "alarm" not in options:
+            signal(SIGALRM, self.on_nothing)
         self.greeting = {"entry": found, "why": why, "pure": self.pure,
                          "python": sys.executable or ""}
         #@ at("worker:imported")

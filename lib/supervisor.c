@@ -41,7 +41,8 @@
 #define SUPERVISOR_ROUTES   24000 /* bytes of routes: then another message */
 #define SUPERVISOR_BUSY_FOR 2000  /* ms of looking after an `active` */
 #define SUPERVISOR_SNDBUF   (1024 * 1024)
-#define SUPERVISOR_COMPLAIN 60000 /* ms between lines about other versions */
+#define SUPERVISOR_COMPLAIN 60000 /* ms between lines about who is not let in \
+				   */
 
 #define PEER_NO_APP "the supervisor finds no such application"
 #define PEER_ASLEEP \
@@ -1424,22 +1425,34 @@ peer_ready(struct watch *w, short got, int64_t now)
 	}
 }
 
+/* Of connections that are refused, not too often. */
+static void
+supervisor_complain(struct supervisor *s, uid_t uid, int64_t now)
+{
+	if (s->complained != 0 && now - s->complained < SUPERVISOR_COMPLAIN)
+		return;
+	s->complained = now;
+	if (uid != geteuid())
+		log_warn("refused a connection to %s/sock by another user, "
+			 "number %lu",
+		    s->account.run, (unsigned long)uid);
+	else
+		log_warn("refused a connection to %s/sock: there are %d",
+		    s->account.run, SUPERVISOR_PEERS_MOST);
+}
+
 static void
 supervisor_greet(struct supervisor *s, int fd, int64_t now)
 {
 	struct peer *peer;
 	int size = SUPERVISOR_SNDBUF;
-	uid_t uid;
+	uid_t uid = (uid_t)-1;
 	pid_t pid;
 
 	TESTPOINT("supervisor:accepted");
 	if (fd_peer(fd, &uid, &pid) == -1 || uid != geteuid() ||
 	    s->npeers >= SUPERVISOR_PEERS_MOST) {
-		if (now - s->complained > 60000) {
-			s->complained = now;
-			log_warn(
-			    "refused a connection to %s/sock", s->account.run);
-		}
+		supervisor_complain(s, uid, now);
 		fd_close(&fd);
 		return;
 	}

@@ -2,6 +2,7 @@
 (R-IDLE1, R-SIG1, R-VUL1, faults 79, 82)."""
 import os
 import resource
+import secrets
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 
 import fcgi
 from harness import equal, run, test, within
-from mamayo import Mamayo, Process
+from mamayo import Mamayo, Process, gone
 
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -32,6 +33,21 @@ def typical(count=50):
         m.served()
         times.append(time.monotonic() - before)
     return sorted(times)[count // 2]
+
+
+ANSWERS_AT_A_GATE = """
+    import os, time
+    def application(environ, start_response):
+        gate = environ["QUERY_STRING"]
+        here = os.environ["MAMAYO_TEST"]
+        if gate:
+            with open(here + "/journal", "a") as f:
+                f.write("waits %s\\n" % gate)
+        while gate and not os.path.exists(here + "/" + gate):
+            time.sleep(0.01)
+        start_response("200 OK", [])
+        return [str(os.getpid()).encode()]
+    """
 
 
 @test("R-IDLE1 1000 idle or half-open connections cost a request nothing")
@@ -109,12 +125,12 @@ def _():
         within(5, lambda: m.get("/" + name + "?1",
                                 HTTP_COOKIE="c").status == 200)
     servers = "lighttpd/1.4", "Apache/2.4", "nginx/1.22"
-    end = time.monotonic() + 5
 
     def visitor(i):
         name, n = ("left", "right")[i % 2], 0
-        while time.monotonic() < end:
-            cookie = "%s-%d-%d-%s" % (name, i, n, "x" * (n * 7 % 4000))
+        while n < 1500:  # of each: as many as 200 a second in a minute
+            cookie = "%s-%d-%d-%s" % (name, i, n, secrets.token_hex(
+                n * 7 % 2000))
             where = {"HTTP_COOKIE": cookie,
                      "SERVER_SOFTWARE": servers[n % len(servers)]}
             n += 1
@@ -129,7 +145,7 @@ def _():
                   (200, mine, mine.encode() * (n % 30)))
         return n
     count = sum(fcgi.each(8, visitor))
-    assert count > 500, count
+    equal(count, 12000)
     for name, other in ("left", "right"), ("right", "left"):
         equal(" %s-" % other in m.log(name), False, "its log")
     return "%d requests" % count
@@ -226,6 +242,50 @@ while True:
         storm.wait()
     assert all(Process(p).state not in "ZX" for p in pids)
     equal(m.supervisor(), pids[1])
+
+
+@test("fault 74: SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE and SIGALRM end no"
+      " responder, no supervisor and no worker, idle or in a request; SIGINT is"
+      " as SIGTERM")
+def _():
+    m.app("signals", ANSWERS_AT_A_GATE, workers={"max": 1})
+    within(5, lambda: m.get("/signals").status == 200)
+    worker, = m.workers("signals")
+    responder, supervisor = m.responders[0], m.supervisor()
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
+                   signal.SIGUSR2, signal.SIGPIPE, signal.SIGALRM):
+        for pid in responder, supervisor, worker:
+            os.kill(pid, number)
+        equal(m.text("/signals"), str(worker), str(number))
+        for software in "test/1", "lighttpd/1.4.69":
+            gate = "%d-%s" % (number, software[:4])
+            with m.connect() as c:
+                c.send(fcgi.request("/signals?" + gate,
+                                    SERVER_SOFTWARE=software))
+                m.has("waits " + gate)
+                for pid in responder, supervisor, worker:
+                    os.kill(pid, number)
+                m.served()
+                m.open_gate(gate)
+                equal(c.answer().body, str(worker).encode(), gate)
+        equal((m.workers("signals"), m.supervisor()), ([worker], supervisor))
+    equal(m.status()["responders"][0]["pid"], responder)
+    # it finishes what it has, and others take over
+    with m.connect() as c:
+        c.send(fcgi.request("/signals?last"))
+        m.has("waits last")
+        m.killed.add(responder)
+        for pid in worker, supervisor, responder:
+            os.kill(pid, signal.SIGINT)
+        m.open_gate("last")
+        equal(c.answer().body, str(worker).encode())
+    for pid in worker, supervisor, responder:
+        gone(pid)
+    equal(m.ended(responder), 0)
+    m.start()
+    within(5, lambda: m.get("/signals").status == 200)
+    assert m.workers("signals") != [worker]
+    m.served()
 
 
 run()

@@ -154,7 +154,8 @@ def _():
           ECHO, validate=False)
 def _(a):
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
-                   signal.SIGPIPE, signal.SIGCHLD, signal.SIGWINCH):
+                   signal.SIGPIPE, signal.SIGCHLD, signal.SIGWINCH,
+                   signal.SIGALRM):
         a.worker.idle()
         os.kill(a.worker.pid, number)
         equal(a.ask("/").json(), ["/", a.worker.pid])

@@ -67,6 +67,9 @@ m.start()
 
 DEADLY = ("SEGV", "BUS", "FPE", "ILL", "ABRT", "KILL", "TRAP", "SYS")
 KILLED = "os.kill(os.getpid(), signal.SIG%s)"
+HARMLESS = (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+            signal.SIGPIPE, signal.SIGALRM, signal.SIGCHLD, signal.SIGWINCH)
+SLACK = 2  # seconds, for a machine that does other things, too
 PUMPED, DIRECT = "test/1", "lighttpd/1.4.69"
 software = PUMPED
 
@@ -453,10 +456,29 @@ def _():
         # 500: it had no parent any more that it may send one to
         assert got.status in (200, 500, 502, 503), got
         m.served()
+        for number in range(1, 32):
+            if number in (signal.SIGKILL, signal.SIGSTOP):
+                continue
+            well()
+            supervisor = within(5, m.lock_holder, "a supervisor")
+            got = odd("os.kill(%d, %d)" % (supervisor, number))
+            equal(got.body, b"firstlater", str(number))
+            began = time.monotonic()
+            m.served()
+            within(5, lambda: odd().status == 200, "signal %d" % number)
+            took = time.monotonic() - began
+            assert took < 1 + SLACK, "%.1f s after signal %d" % (took, number)
+            if number in HARMLESS:
+                equal(m.lock_holder(), supervisor, str(number))
         m.open_gate(gate)
         equal(c.answer().body, gate.encode())
-    within(5, lambda: odd().status == 200)
+    # and to the responder, what does not end it
+    responder = m.responders[0]
+    for number in HARMLESS:
+        equal(odd("os.kill(%d, %d)" % (responder, number)).body,
+              b"firstlater", str(number))
     well()
+    equal(m.status()["responders"][0]["pid"], responder)
 
 
 @test("fault 28: exceptions as fast as they can be asked for are 500s of the"
