@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from harness import Skip, equal, run, test, within
-from mamayo import Mamayo, kill
+from mamayo import Mamayo, gone, kill
 
 SAYS = """
     import json, os, sys
@@ -23,6 +23,9 @@ SAYS = """
             "virtual_env": os.environ.get("VIRTUAL_ENV"),
             "which": os.environ.get("WHICH")}).encode()]
 """
+
+# A whole head of a program, for another machine (s390).
+FOREIGN = ("\x7fELF\2\2\1" + "\0" * 9 + "\0\2\0\x16\0\0\0\1" + "\0" * 100)
 
 m = Mamayo()
 
@@ -183,6 +186,7 @@ def _():
 def _():
     start()
     for name, python, words in (
+            # 37: the system's own word on it
             ("p1", "/nonexistent/python3", ["/nonexistent/python3",
                                             "No such file"]),
             ("p2", "python9.99", ["python9.99", "no such program in /usr"]),
@@ -205,12 +209,58 @@ def _():
              ["the interpreter or loader that it names is not"]),
             ("x3", "#!/bin/sh\nexit 7\n", ["exit status 7"]),
             ("x4", "\x7fELF\x02\x01\x01" + "\0" * 100, ["neither a program"]),
+            ("x6", FOREIGN, ["neither a program for this machine"]),
             ("x5", "#!/bin/sh\nkill -9 $$\n", ["killed by signal 9"])):
         directory = app(name, python="tool/python")
         path = program(os.path.join(directory, "tool", "python"), text)
         refused(name, *words)
         program(path, '#!/bin/sh\nWHICH=mended exec python3 "$@"\n')
         equal(says(name)["which"], "mended", name)
+
+
+@test("nor what lies where nothing may be executed")
+def _():
+    start()
+    directory = app("noexec", python="tool/python")
+    path = program(os.path.join(directory, "tool", "python"),
+                   "#!/bin/sh\nexit 1\n")
+    os.chmod(path, 0o644)  # as far as exec tells, a file system does the same
+    refused("noexec", path)
+    os.unlink(path)
+    os.mkdir(path)
+    refused("noexec", path)
+    os.rmdir(path)
+    program(path, '#!/bin/sh\nWHICH=mended exec python3 "$@"\n')
+    equal(says("noexec")["which"], "mended")
+
+
+@test("what is run when an interpreter starts may raise: that is in the log,"
+      " and who ends it there is refused")
+def _():
+    start()
+    custom = os.path.join(m.dir, "custom")
+    app("starts", env={"PYTHONSTARTUP": os.path.join(custom, "startup.py"),
+                       "PYTHONPATH": custom})
+    program(os.path.join(custom, "startup.py"), "raise RuntimeError\n")
+    equal(says("starts")["name"], None)  # nobody is asked at a prompt
+    for module in "sitecustomize", "usercustomize":
+        path = program(os.path.join(custom, module + ".py"),
+                       "raise RuntimeError('raised in %s')\n" % module)
+        for worker in m.workers("starts"):
+            kill(worker)
+            gone(worker)
+        equal(says("starts")["name"], None, module)
+        assert "raised in " + module in m.log("starts"), m.log("starts")
+        for code, word in (("os._exit(6)", "exit status 6"),
+                           ("os.kill(os.getpid(), 9)", "killed by signal 9")):
+            program(path, "import os; " + code + "\n")
+            for worker in m.workers("starts"):
+                kill(worker)
+                gone(worker)
+            refused("starts", word)
+            equal(says("plain")["name"], None)
+            os.unlink(path)  # which nobody knows to belong to it
+            within(20, lambda: m.get("/starts").status == 200, "the next try")
 
 
 @test("an interpreter that is replaced under running workers: these go on, a"

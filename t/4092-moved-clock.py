@@ -1,12 +1,13 @@
 """The clock is moved (fault 48), and with it long limits pass in an instant.
 Needs a build with --enable-testpoints."""
+import os
 import re
 import textwrap
 import time
 
 from harness import equal, run, test, within
 from matrix import APP, LIGHTTPD, SPEED, Scenario, Trial
-from mamayo import alive
+from mamayo import Process, alive
 
 YEAR = 366 * 86400
 
@@ -80,6 +81,53 @@ def _():
     t.close()
     return "after %s seconds, in %.1f" % (
         ", ".join(map(str, waits)), time.monotonic() - began)
+
+
+@test("fault 33: a minute of a crash loop that is asked for all the while: 12"
+      " starts at most, a twentieth of a processor, and nobody waits")
+def _():
+    for how in ("os._exit(7)", "import mamayo_wsgi; "
+                "mamayo_wsgi.Worker.serve = lambda self: os._exit(7)"):
+        t = trial()
+        t.sure("before")
+        t.app("broken", """
+            import os
+            with open(os.environ["MAMAYO_TEST"] + "/starts", "a") as f:
+                f.write("x")
+            %s
+            def application(environ, start_response):
+                raise AssertionError("it is never called")
+            """ % how)
+
+        def starts():
+            try:
+                return os.path.getsize(t.dir + "/starts")
+            except FileNotFoundError:
+                return 0
+
+        def spent():
+            words = Process(supervisor).read("stat").rpartition(b")")[2]
+            return sum(map(int, words.split()[11:15])) / os.sysconf(
+                "SC_CLK_TCK")
+        supervisor = t.supervisor()
+        before, quick = spent(), 0
+        end = t.clock.now() + 60
+        t.clock.run(SPEED)
+        while t.clock.now() < end:
+            tries, began = starts(), time.monotonic()
+            equal(t.ask("broken", app="broken").outcome(10),
+                  "503 cannot-start")
+            if starts() == tries:  # nothing was tried
+                took = time.monotonic() - began
+                assert took < 1, "%.1f s" % took
+                quick += 1
+            t.sure("other", 1)
+            time.sleep(0.01)
+        assert 4 <= starts() <= 12, starts()
+        assert quick > 60, quick
+        assert spent() - before < 3, spent() - before
+        equal(t.supervisor(), supervisor)
+        t.close()
 
 
 @test("fault 31: an import takes longer than a visitor can wait: 503 that says"
