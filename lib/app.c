@@ -82,24 +82,43 @@ name_hash(const char *name)
 	return hash;
 }
 
+/* "/" as ":", and what could be mistaken for that, as in a URL: so no two names
+ * become one. */
+static char *
+name_escaped(const char *name)
+{
+	char *escaped = xrealloc(NULL, strlen(name) + 1, 3), *at = escaped;
+
+	for (; *name != '\0'; name++)
+		if (*name == ':') {
+			memcpy(at, "%3A", 3);
+			at += 3;
+		} else if (*name == '%' && (strncmp(name, "%3A", 3) == 0 ||
+					       strncmp(name, "%25", 3) == 0)) {
+			memcpy(at, "%25", 3);
+			at += 3;
+		} else
+			*at++ = *name == '/' ? ':' : *name;
+	*at = '\0';
+	return escaped;
+}
+
 char *
 app_file_name(const char *name, const char *suffix)
 {
-	size_t n = strlen(name), most = APP_FILE_NAME_MOST - strlen(suffix);
-	char *file, *c;
+	char *escaped = name_escaped(name), *file;
+	size_t n = strlen(escaped), most = APP_FILE_NAME_MOST - strlen(suffix);
 
 	if (n <= most)
-		file = xprintf("%s%s", name, suffix);
+		file = xprintf("%s%s", escaped, suffix);
 	else {
 		n = most - strlen("~01234567");
-		while (n > 0 && ((unsigned char)name[n] & 0xc0) == 0x80)
+		while (n > 0 && ((unsigned char)escaped[n] & 0xc0) == 0x80)
 			n--; /* not inside a UTF-8 character */
-		file = xprintf("%.*s~%08x%s", (int)n, name,
+		file = xprintf("%.*s~%08x%s", (int)n, escaped,
 		    (unsigned)name_hash(name), suffix);
 	}
-	for (c = file; *c != '\0'; c++)
-		if (*c == '/')
-			*c = ':';
+	free(escaped);
 	return file;
 }
 

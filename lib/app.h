@@ -26,8 +26,9 @@ void app_release(struct app *);
 /* Fills name, host, mount and directory from a NAME below apps. */
 void app_set(struct app *, const char *apps_directory, const char *name);
 
-/* The name of a file that is about it, without directory: "tools:wiki" and
- * what comes behind, for instance ".log". Free it. */
+/* The name of a file that is about it and no other, without directory:
+ * "tools:wiki" for tools/wiki, "a%3Ab" for a:b, and what comes behind, for
+ * instance ".log". Free it. */
 char *app_file_name(const char *name, const char *suffix);
 char *app_log_name(const char *name);
 

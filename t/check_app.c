@@ -76,6 +76,29 @@ START_TEST(test_the_log_is_named_after_it)
 	check_log("tools/wiki", "tools:wiki.log");
 	check_log("@example.com/a/b", "@example.com:a:b.log");
 	check_log("ROOT", "ROOT.log");
+	check_log("100%", "100%.log");
+	check_log("a%20b", "a%20b.log");
+}
+END_TEST
+
+START_TEST(test_no_two_share_a_file)
+{
+	static const char *const names[] = { "a/b", "a:b", "a%3Ab", "a%3ab",
+		"a%253Ab", "a%25b", "a%b", "a%2525b", "a:/b", "a/:b", "%3A",
+		"%253A", "%", "%%3A", "%:", "%/3A" };
+	size_t n = sizeof names / sizeof names[0];
+	char *files[sizeof names / sizeof names[0]];
+
+	check_log("a/b", "a:b.log");
+	check_log("a:b", "a%3Ab.log");
+	check_log("a%3Ab", "a%253Ab.log");
+	for (size_t i = 0; i < n; i++) {
+		files[i] = app_file_name(names[i], "");
+		for (size_t k = 0; k < i; k++)
+			ck_assert_str_ne(files[i], files[k]);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(files[i]);
 }
 END_TEST
 
@@ -118,4 +141,4 @@ END_TEST
 
 SUITE("app", test_a_name_says_host_and_mount,
     test_setting_again_may_use_what_it_holds, test_the_log_is_named_after_it,
-    test_a_long_name_still_has_a_log_of_its_own);
+    test_no_two_share_a_file, test_a_long_name_still_has_a_log_of_its_own);
