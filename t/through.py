@@ -233,6 +233,15 @@ def tests(name, m, server, **pins):
         equal(got.headers.get_all("Set-Cookie"),
               ["one=1; Path=/", "two=2; HttpOnly", "three=a b"])
 
+    @test("an answer with a header of 8 kB, and of 20 kB")
+    def _():
+        for size in (1000, 8000, 20000):
+            got = running().get("/blog/long_header?size=%d" % size)
+            equal((got.status, got.body), (200, b"as long"), size)
+            equal([got.header("X-Long-%d" % i)
+                   for i in range(size // 1000)],
+                  ["x" * 985] * (size // 1000), size)
+
     @test("redirects pass as they are")
     def _():
         s = running()

@@ -125,6 +125,13 @@ def cookies(environ, start_response, **_):
 
 
 @door
+def long_header(environ, start_response, size="0", **_):
+    """A header of about that size, as long cookies and policies make it."""
+    return plain(start_response, "as long", headers=[
+        ("X-Long-%d" % i, "x" * 985) for i in range(int(size) // 1000)])
+
+
+@door
 def redirect(environ, start_response, to="/", code="302 Found", **_):
     return plain(start_response, "", code, [("Location", to)])
 
