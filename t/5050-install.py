@@ -12,6 +12,8 @@ from harness import PROGRAM, equal, run, test
 from mamayo import Mamayo
 
 m = Mamayo(workers={"max": 1})
+# units of systemd go there, never to whoever runs the tests
+m.environment["HOME"] = m.dir
 m.app("blog")
 MINE = "AddType text/plain .txt\nRedirect /old /file.txt\n"
 BACKUP = ".htaccess.before-mamayo"
