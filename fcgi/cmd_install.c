@@ -18,17 +18,18 @@ install_run(const struct command *c, int argc, char **argv)
 
 const struct command command_install = {
 	.name = "install",
-	.arguments = "DOCROOT [--server apache|lighttpd|nginx]",
+	.arguments = "DOCROOT | --server apache-proxy|lighttpd|nginx",
 	.summary = "have a web server serve the applications",
 	.help =
 	    "Puts this program into the directory of your web pages, as "
 	    "mamayo.fcgi, with the\nmodes that hosts want, and its part "
 	    "of the .htaccess there between two lines that\nmark it. The "
 	    "rest of that file stays as it is, and a copy of what was "
-	    "there\nbefore. What has been installed already is renewed. For "
-	    "lighttpd and nginx,\nwhich belong to an administrator, it "
-	    "installs ~/mamayo/mamayo.fcgi, writes units of\nsystemd for "
-	    "it (or prints a line for crontab), and prints what to add to "
-	    "the\nconfiguration of the web server.",
+	    "there\nbefore. What has been installed already is renewed.\n\n"
+	    "For lighttpd, nginx and Apache's mod_proxy_fcgi, which belong to "
+	    "an administrator,\nit installs ~/mamayo/mamayo.fcgi, writes "
+	    "units of systemd for it, and writes\n~/mamayo/for-root.sh: what "
+	    "root has to do, which is to make the socket's\ndirectory, have "
+	    "something listen there, and configure the web server.",
 	.run = install_run,
 };

@@ -18,10 +18,12 @@ uninstall_run(const struct command *c, int argc, char **argv)
 
 const struct command command_uninstall = {
 	.name = "uninstall",
-	.arguments = "DOCROOT [--server apache|lighttpd|nginx]",
+	.arguments = "DOCROOT | --server apache-proxy|lighttpd|nginx",
 	.summary = "take back what install has done",
 	.help = "Takes mamayo's part out of the .htaccess in the directory of "
-		"your web pages, and\nremoves the mamayo.fcgi there. The "
-		"applications, their logs and settings in\n~/mamayo stay.",
+		"your web pages, and\nremoves the mamayo.fcgi there. For "
+		"other web servers it removes what install has\nwritten, and "
+		"says what root can remove. The applications, their logs and "
+		"settings\nin ~/mamayo stay.",
 	.run = uninstall_run,
 };

@@ -16,8 +16,8 @@
 #include "lib/whole.h"
 #include "lib/xalloc.h"
 
-static const struct site_kind *const kinds[] = { &site_apache, &site_lighttpd,
-	&site_nginx };
+static const struct site_kind *const kinds[] = { &site_apache,
+	&site_apache_proxy, &site_lighttpd, &site_nginx };
 
 const struct site_kind *
 site_kind(const char *name)
@@ -35,6 +35,8 @@ site_open(struct site *s, const struct account *a, const char *directory,
 	struct stat st;
 
 	*s = (struct site){ .account = a, .fd = -1, .lock = -1 };
+	if (directory == NULL)
+		return command_lock(a, "install", &s->lock, why);
 	s->path = realpath(directory, NULL);
 	if (s->path != NULL)
 		s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -158,8 +160,10 @@ site_command(const struct command *c, int argc, char **argv,
 			return command_usage(c);
 		else
 			directory = argv[i];
-	if (directory == NULL)
+	if (directory == NULL && !kind->has_no_docroot)
 		return command_usage(c);
+	if (kind->has_no_docroot)
+		directory = NULL; /* if there was one */
 	if ((status = command_account(&account, 1)) != 0)
 		return status;
 	if (site_open(&site, &account, directory, &why) == -1)

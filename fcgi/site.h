@@ -12,9 +12,9 @@
  */
 struct site {
 	const struct account *account; /* borrowed */
-	char *path;                    /* the document root, absolute */
-	int fd;
-	int lock; /* held: nobody else installs meanwhile */
+	char *path; /* the document root, absolute; NULL: none */
+	int fd;     /* that, or -1 */
+	int lock;   /* held: nobody else installs meanwhile */
 };
 
 /* One kind of web server: both say on standard output what they have done, and
@@ -23,15 +23,18 @@ struct site_kind {
 	const char *name;
 	int (*install)(const struct site *, struct problem *);
 	int (*uninstall)(const struct site *, struct problem *);
+	int has_no_docroot; /* nothing of ours is in one: none is named */
 };
 
-extern const struct site_kind site_apache, site_lighttpd, site_nginx;
+extern const struct site_kind site_apache, site_apache_proxy, site_lighttpd,
+    site_nginx;
 
 const struct site_kind *site_kind(const char *name); /* NULL: there is none */
 
 #define SITE_PROGRAM "mamayo.fcgi"
 
-/* 0, or -1 with the reason: it is not there, or not the user's own. */
+/* 0, or -1 with the reason: it is not there, or not the user's own. NULL: none
+ * is needed. */
 int site_open(struct site *, const struct account *, const char *directory,
     struct problem *);
 void site_close(struct site *);

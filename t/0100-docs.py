@@ -12,16 +12,20 @@ Other indented texts are settings, lines of a file in examples/, or in TEXTS.
 import configparser
 import json
 import os
+import pwd
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 import zipfile
 
 import servers
 from harness import BUILDDIR, PROGRAM, SRCDIR, equal, run, test, within
-from mamayo import Mamayo
+from mamayo import Mamayo, kill
 
 DOCS = ["README", "examples/README"] + sorted(
     "docs/" + name for name in os.listdir(os.path.join(SRCDIR, "docs")))
@@ -36,17 +40,11 @@ NOT_RUN = [
     (r"scp ", "to another machine", "upload"),
     (r"install -d -o alice ", "gives a directory away; t/0071 has root",
      "socket_directory"),
-    (r"loginctl enable-linger ", "changes the system", None),
-    (r"systemctl --user enable --now mamayo\.socket$",
-     "changes the system; t/6400-listen-examples.py is like systemd",
-     "socket_unit"),
+    (r"sh ~alice/mamayo/for-root\.sh$", "changes the system", "as_root"),
+    (r"mamayo serve ", "until Ctrl-C", "serve"),
     (r"systemctl restart ", "changes the system", "start"),
     (r"systemctl --user status ", "asks the system", None),
     (r"install -d -o www-data ", "gives a directory away; Scene has it", None),
-    (r"a2en(mod|conf) ", "changes the system", None),
-    (r"\(crontab -l; .*crontab -$", "changes the system;"
-     " t/6400-listen-examples.py does what that line says", None),
-    (r"apt-get install ", "changes the system", None),
 ]
 
 # Indented texts that are neither commands, settings, nor in examples/: the
@@ -64,6 +62,24 @@ TEXTS = {
     "SuexecUserGroup alice alice": "suexec needs root",
 }
 
+
+# What root's script does to the system: functions in their place, which note
+# what they were asked for. The rest of it is run.
+ROOT = """
+for name in loginctl systemctl service dpkg nginx lighttpd a2enmod a2enconf \\
+    apache2ctl; do
+	eval "$name() { echo \"$name \$*\" >>used; }"
+done
+install() { shift 7; mkdir -p "$1"; }
+id() { echo 1000; }
+runuser() { shift 3; "$@"; }
+crontab() {
+	case $* in
+	*-l*) cat crontab 2>/dev/null ;;
+	*) cat >crontab ;;
+	esac
+}
+"""
 
 followed = set()  # (document, heading)
 
@@ -96,6 +112,7 @@ class ApacheProxy(servers.ApacheProxy):
         return self.configuration
 
 
+PACKAGE = {ApacheProxy: "apache2", Lighttpd: "lighttpd", Nginx: "nginx"}
 PLACE_IN_ETC = {
     ApacheProxy: "apache2/conf-available/mamayo.conf",
     Lighttpd: "lighttpd/conf-enabled/50-mamayo.conf",
@@ -151,8 +168,11 @@ def commands(text, name):
 class Scene:
     """The reader of a document, with an account and a web server."""
 
-    def __init__(self, kind=servers.ApacheFcgid, *arguments):
+    instead = {}  # what the reader types in the place of what
+
+    def __init__(self, kind=servers.ApacheFcgid, *arguments, systemd=True):
         self.m = Mamayo(linger=1, grace=1)
+        self.systemd = systemd
         self.home = self.m.dir
         self.cwd = self.home
         self.server = kind(self.m, *arguments)
@@ -214,6 +234,7 @@ class Scene:
             shlex.quote(at))
         env = {"HOME": self.home, "USER": "alice", "TERM": "dumb",
                "PATH": "%s/bin:%s" % (self.home, servers.PATHS),
+               "XDG_CONFIG_HOME": self.home + "/.config",
                "PIP_NO_INDEX": "1", "PYTHONDONTWRITEBYTECODE": "1",
                "PIP_FIND_LINKS": os.path.join(self.home, "wheels")}
         process = self.m.popen(["/bin/sh", "-c", script], env=env,
@@ -242,9 +263,12 @@ class Scene:
             assert lines or not headings, heading
             followed.add((name, heading))
             for command in lines:
+                for old, new in self.instead.items():
+                    command = command.replace(old, new)
                 for pattern, _, instead in NOT_RUN:
                     if re.match(pattern, command):
                         if instead:
+                            self.command = command
                             getattr(self, instead)()
                         break
                 else:
@@ -267,7 +291,53 @@ class Scene:
         os.chmod(os.path.join(self.home, "mamayo-1-linux-x.fcgi"), 0o644)
 
     def socket_directory(self):
-        os.makedirs(os.path.join(self.home, "srv", "alice"))
+        os.makedirs(os.path.join(self.home, "srv", "alice"), exist_ok=True)
+
+    def as_root(self):
+        """The script, in a directory where it may change what it wants; and
+        what systemd and the web server do then."""
+        place = os.path.join(self.home, "root")
+        for path in (place, place + "/systemd") if self.systemd else (place,):
+            os.mkdir(path)
+        with open(self.m.path("for-root.sh")) as f:
+            text = self.here(f.read())
+        text = text.replace("/run/systemd/system", place + "/systemd")
+        with open(place + "/script", "w") as f:
+            f.write(ROOT + text)
+        with open(os.path.join(self.home, "stderr"), "ab") as err:
+            process = self.m.popen(["/bin/sh", "script"], cwd=place,
+                                   stdout=err, stderr=err)
+            equal(process.wait(60), 0)
+        self.m.others.remove(process)
+        with open(place + "/used") as f:
+            used = f.read().splitlines()
+        user = pwd.getpwuid(os.getuid()).pw_name
+        told = ["loginctl enable-linger " + user,
+                "systemctl --user enable --now mamayo.socket"]
+        equal([t in used for t in told], [self.systemd] * 2, used)
+        assert "service %s restart" % PACKAGE[type(self.server)] in used, used
+        path = self.here("/srv/%s/mamayo.sock" % user)
+        if self.systemd:
+            self.socket_unit()
+        else:
+            with open(place + "/crontab") as f:
+                assert "unix:" + path in f.read()
+            within(20, lambda: os.path.exists(path), path)
+        self.start(str)  # its paths are from here already
+
+    def serve(self):
+        """Until its page was seen."""
+        process = self.m.popen(
+            ["/bin/sh", "-c", "exec " + self.command], cwd=self.cwd,
+            env={"HOME": self.home, "PATH": "%s/bin:%s" % (
+                self.home, servers.PATHS)}, stdout=subprocess.PIPE)
+        address = process.stdout.readline().split()[0].decode()
+        with urllib.request.urlopen(address, timeout=60) as answer:
+            assert b"<!doctype" in answer.read()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        equal(process.returncode, 0)
+        self.m.others.remove(process)
 
     def socket_unit(self):
         """As systemd would, but not with the first connection only."""
@@ -283,9 +353,10 @@ class Scene:
                                  "unix:" + path], stderr=err)
         within(20, lambda: os.path.exists(path), path)
 
-    def start(self):
+    def start(self, here=None):
         """The web server, with the file that was copied to /etc."""
-        self.server.configuration = self.here(self.read_configuration())
+        self.server.configuration = (here or self.here)(
+            self.read_configuration())
         self.server.start()
 
     def read_configuration(self):
@@ -295,11 +366,26 @@ class Scene:
 
     def close(self):
         self.server.stop()
+        for process in self.m.processes().values():
+            if b"\0listen\0" in process.read("cmdline"):
+                kill(process.pid, signal.SIGTERM)  # as at shutdown
         self.m.close()
 
 
 SHARED = "Five minutes: a shared host with Apache"
 OWN = "Five minutes: a server of your own"
+TRY = "On your own machine, to try something"
+
+
+def counted(name, heading, first, began):
+    """How long it is from the first of these commands to an application."""
+    lines = sections(name)[heading]
+    at = lines.index(first)
+    last = [i for i, c in enumerate(lines) if "new hello" in c][0]
+    equal(last + 1 - at, 3, lines)
+    return "%d commands to the program, %d from there to the application; " \
+        "without building %.1f s" % (at, last + 1 - at,
+                                     time.monotonic() - began)
 
 
 @test("README: a shared host with Apache")
@@ -307,25 +393,42 @@ def _():
     scene = Scene(servers.ApacheFcgid, None)
     scene.server.start()
     equal(scene.server.get("/hello/").status, 404)
+    began = time.monotonic()
     said = scene.follow("README", SHARED)
+    took = counted("README", SHARED, "chmod 755 mamayo-*.fcgi", began)
     assert "Nothing is wrong" in said, said
     for path in "/hello/", "/guestbook/":
         got = scene.server.get(path)
         equal((got.status, b"<!doctype" in got.body), (200, True), path)
     scene.close()
+    return took
 
 
-def own_server(kind, heading):
-    @test("README: a server of your own %s" % heading)
+def own_server(kind, name, systemd):
+    @test("README: a server of your own, with %s%s" % (
+        name, "" if systemd else ", without systemd"))
     def _():
-        scene = Scene(kind)
-        said = scene.follow("README", OWN, heading)
+        scene = Scene(kind, systemd=systemd)
+        scene.instead = {"--server lighttpd": "--server " + name}
+        began = time.monotonic()
+        said = scene.follow("README", OWN)
         assert "<!doctype" in said, said
+        took = counted("README", OWN, "mamayo install --server lighttpd",
+                       began)
         scene.close()
+        return took
 
 
-own_server(Lighttpd, "... with lighttpd")
-own_server(Nginx, "... with nginx")
+for how in True, False:
+    own_server(Lighttpd, "lighttpd", how)
+    own_server(Nginx, "nginx", how)
+
+
+@test("README: an application on one's own machine")
+def _():
+    scene = Scene()
+    scene.follow("README", TRY)
+    scene.close()
 
 
 def shared_host(name, docroot):
@@ -347,11 +450,14 @@ shared_host("docs/dreamhost", "example.org")
 shared_host("docs/cpanel", "public_html")
 
 
-def own_page(name, kind, heading):
-    @test("%s, after README" % name)
+def own_page(name, kind):
+    @test("%s%s" % (name, "" if kind is ApacheProxy else ", after README"))
     def _():
         scene = Scene(kind)
-        scene.follow("README", OWN, *([heading] if heading else []))
+        if kind is not ApacheProxy:
+            scene.instead = {"--server lighttpd":
+                             "--server " + PACKAGE[kind]}
+            scene.follow("README", OWN)
         mine = [h for h in sections(name) if h != SPAWNED]
         scene.follow(name, *[h for h in mine if sections(name)[h]])
         equal(scene.server.get("/hello/").status, 200)
@@ -359,9 +465,9 @@ def own_page(name, kind, heading):
 
 
 SPAWNED = "Another way: lighttpd starts mamayo"
-own_page("docs/own-lighttpd", Lighttpd, "... with lighttpd")
-own_page("docs/own-nginx", Nginx, "... with nginx")
-own_page("docs/own-apache", ApacheProxy, None)
+own_page("docs/own-lighttpd", Lighttpd)
+own_page("docs/own-nginx", Nginx)
+own_page("docs/own-apache", ApacheProxy)
 
 
 @test("docs/own-lighttpd: lighttpd starts it")

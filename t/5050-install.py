@@ -2,6 +2,7 @@
 what is in the way."""
 import fcntl
 import os
+import re
 import resource
 import signal
 import stat
@@ -13,7 +14,7 @@ from mamayo import Mamayo
 
 m = Mamayo(workers={"max": 1})
 # units of systemd go there, never to whoever runs the tests
-m.environment["HOME"] = m.dir
+m.environment["XDG_CONFIG_HOME"] = os.path.join(m.dir, "config")
 m.app("blog")
 MINE = "AddType text/plain .txt\nRedirect /old /file.txt\n"
 BACKUP = ".htaccess.before-mamayo"
@@ -297,25 +298,62 @@ def _():
     return "%d of 40 were installed" % done
 
 
-@test("for nginx and lighttpd: the program, and what has to be added, with the paths of this account")
+@test("for nginx, lighttpd and mod_proxy_fcgi: the program, its units, and what root has to do")
 def _():
-    site = Site()
+    script = m.path("for-root.sh")
+    units = os.path.join(m.dir, "config", "systemd", "user")
     for kind, word in (("nginx", "fastcgi_pass mamayo;"),
-                       ("lighttpd", "fastcgi.server")):
-        said = site.does("install", "--server", kind)
-        equal(word in said and "/mamayo.sock" in said, True, said)
+                       ("lighttpd", "fastcgi.server"),
+                       ("apache-proxy", "ProxyPass")):
+        got = m.command("install", "--server", kind)
+        equal((got.returncode, got.stderr), (0, ""))
+        with open(script) as f:
+            text = f.read()
+        equal(text in got.stdout and word in text, True, got.stdout)
+        equal("sh " + script in got.stdout, True, got.stdout)
         if kind == "nginx":
-            equal("root %s/apps;" % m.root in said, True, said)
-        equal("alice" in said, False, said)
-        if os.path.isdir("/run/systemd/system"):
-            equal("systemctl --user enable --now mamayo.socket" in said, True)
-        else:
-            equal("@reboot exec %s/mamayo.fcgi listen" % m.root in said,
-                  True, said)
+            equal("root %s/apps;" % m.root in text, True, text)
+        equal(re.findall(r"alice|@[A-Z]+@", text), [], text)
+        equal("@reboot exec %s/mamayo.fcgi listen" % m.root in text, True)
+        equal("\nexec %s/mamayo.fcgi listen" % m.root in text, True)
+        subprocess.run(["/bin/sh", "-n", script], check=True)
+        equal(sorted(os.listdir(units)), ["mamayo.service", "mamayo.socket"])
+        with open(units + "/mamayo.service") as f:
+            equal("ExecStart=%s/mamayo.fcgi listen\n" % m.root in f.read(),
+                  True)
         equal(stat.S_IMODE(os.stat(m.path("mamayo.fcgi")).st_mode), 0o755)
+        site = Site()  # a document root changes nothing
+        site.does("install", "--server", kind)
         equal(site.state(), {})
-        equal("removed" in site.does("uninstall", "--server", kind), True)
-        equal(os.path.exists(m.path("mamayo.fcgi")), False)
+        got = m.command("uninstall", "--server", kind)
+        equal((got.returncode, got.stdout.count("removed\n")), (0, 4))
+        equal([os.path.exists(m.path("mamayo.fcgi")), os.path.exists(script),
+               os.listdir(units)], [False, False, []])
+
+
+@test("what root has to do can be done twice, and is undone by nobody")
+def _():
+    m.command("install", "--server", "nginx")
+    with open(m.path("for-root.sh")) as f:
+        text = f.read()
+    m.command("uninstall", "--server", "nginx")
+    place = os.path.join(m.dir, "as-root")
+    os.mkdir(place)
+    text = text.replace("/run/systemd/system", place).replace(
+        "/etc/nginx/sites-enabled/mamayo", "'%s/site'" % place)
+    names = "install loginctl systemctl runuser dpkg rm nginx service id"
+    functions = "".join("%s() { :; }\n" % name for name in names.split())
+    for word in ("", "is there already, and stays as it is"):
+        got = subprocess.run(["/bin/sh", "-c", functions + text], cwd=place,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             check=True).stdout.decode()
+        equal(word in got and bool(got) == bool(word), True, got)
+        with open(place + "/site") as f:
+            equal("fastcgi_pass mamayo;" in f.read(), True)
+        with open(place + "/site", "a") as f:
+            f.write("# mine\n")
+    with open(place + "/site") as f:
+        equal(f.read().count("# mine\n"), 2)
 
 
 @test("wrong usage is said")
