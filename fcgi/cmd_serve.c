@@ -141,7 +141,7 @@ serve_find_port(struct serve *s, struct problem *why)
 			return 0;
 	return problem_set(why,
 	    "port %d of 127.0.0.1 cannot be had: name another one with --port",
-	    s->is_named ? s->port : SERVE_PORT);
+	    s->is_named ? last : SERVE_PORT);
 }
 
 static int

@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import equal, test, run
-from serving import Tree
+from serving import Tree, free_port
 
 NEEDED = ("cat", "dirname", "env", "grep", "id")
 # dpkg-query -W -f=... PACKAGE
@@ -78,9 +78,11 @@ def _():
     tree.command("dpkg-query", ALL)
     tree.command("apt-get", "")
     tree.command("sudo", "")
-    shown = tree.serve()
-    equal(len(shown.urls), 3)
-    for url, word in zip(shown.urls, ("It works", "guest book", "Django:")):
+    port = str(free_port())
+    shown = tree.serve(port)
+    equal((len(shown.urls), shown.port), (3, int(port)))
+    assert "Ctrl-C" in shown.text, shown.text
+    for url, word in zip(shown.urls, ("It works", "Django:", "guest book")):
         assert word in shown.get(url), url
     base = shown.urls[0].rstrip("/")
     assert '"/django/pears/"' in shown.get(base + "/django/apples/")
@@ -109,9 +111,11 @@ def _():
 def _():
     tree = Tree()
     one = tree.serve()
-    other = tree.serve(one.port)
-    assert other.port > one.port
-    assert "port %d is taken" % one.port in other.text, other.text
+    other = tree.serve()
+    assert other.port != one.port
+    status, out, err = tree.run("serve", str(one.port))
+    equal(status, 1)
+    assert "port %d of 127.0.0.1 cannot be had" % one.port in err, err
     other.end(signal.SIGTERM)
     assert "It works" in one.get(one.urls[0])
     one.end(signal.SIGTERM)

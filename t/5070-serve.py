@@ -163,8 +163,10 @@ def _():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        s = Serving(m.root, "--port", str(taken.getsockname()[1]))
-        equal("--port" in s.ended(1), True, s.errors)
+        port = str(taken.getsockname()[1])
+        said = Serving(m.root, "--port", port).ended(1)
+        equal("port %s of 127.0.0.1" % port in said and "--port" in said,
+              True, said)
 
 
 @test("what is no application and no root directory is refused, and left alone")

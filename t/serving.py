@@ -108,20 +108,20 @@ class Tree:
                            cwd="/", timeout=60)
         return p.returncode, p.stdout, p.stderr
 
-    def serve(self, port=None):
-        return Serve(self, port or free_port())
+    def serve(self, *arguments):
+        return Serve(self, *arguments)
 
 
 class Serve:
     """./bootstrap serve on a terminal of its own."""
 
-    def __init__(self, tree, port):
+    def __init__(self, tree, *arguments):
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
-            os.execve("/bin/sh", ["/bin/sh", tree.path("bootstrap"), "serve",
-                                  str(port)], tree.environment)
+            os.execve("/bin/sh", ["/bin/sh", tree.path("bootstrap"), "serve"]
+                      + list(arguments), tree.environment)
         self.text = ""
-        while "Ctrl-C" not in self.text:
+        while not re.search(r"/flask/ +flask\s", self.text):  # the last one
             try:
                 self.text += os.read(self.terminal, 4096).decode()
             except OSError:
@@ -129,7 +129,9 @@ class Serve:
                 raise AssertionError("it ended: " + self.text)
         self.text = self.text.replace("\r\n", "\n")
         self.dir = re.search(r"everything is in (\S+),", self.text).group(1)
-        self.urls = re.findall(r"http://127\.0\.0\.1:\d+/\S*", self.text)
+        self.urls = re.findall(
+            r"(http://127\.0\.0\.1:\d+/\S*) +(?:ROOT|flask|django)\n",
+            self.text)
         self.port = int(re.search(r":(\d+)/", self.urls[0]).group(1))
         cleanup(self.kill)
 
