@@ -36,6 +36,7 @@ struct queue {
 	char generation[33];
 	int send, receive;  /* -1: not here (yet, or any more) */
 	int is_asked;       /* the supervisor was asked for it */
+	uint64_t asked;     /* how many had begun to wait when that was */
 	int is_ready;       /* a worker runs */
 	int is_debugged;    /* its pages show what went wrong */
 	json_int_t crashes; /* workers of it that ended without being asked */
@@ -93,6 +94,7 @@ struct exchange {
 	uint64_t counter;
 	uint64_t link; /* the link when it was handed over */
 	int64_t arrived, not_after;
+	uint64_t turn;   /* the how many-th to wait for a queue; 0: has not */
 	int64_t touched; /* when the worker last wrote, or it was handed over */
 	int64_t beat;    /* when a heartbeat was last sent */
 	struct url url;  /* where it goes, parsed once by the responder */

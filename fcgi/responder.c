@@ -108,6 +108,7 @@ struct responder {
 	unsigned refusals;  /* in a row, of the system to fork a candidate */
 	int64_t met_other;  /* when another version was last logged; or 0 */
 	int64_t refused_at; /* when a file was last not served, likewise */
+	uint64_t turns;     /* requests that have waited for a queue */
 	struct timer active;
 	int64_t active_at;
 
@@ -944,6 +945,17 @@ responder_tell_sendfile(struct responder *r, struct params *p)
 	(void)params_set(p, "MAMAYO_SENDFILE", value, strlen(value));
 }
 
+/* For a queue of that name. The answer is for those that wait now: of another
+ * one it may be out of date, as when the app is started that was stopped. */
+static void
+responder_ask_queue(struct responder *r, struct queue *q)
+{
+	q->is_asked = 1;
+	q->asked = r->turns;
+	(void)responder_tell(
+	    r, json_pack("{s:s, s:s}", "type", "queue", "name", q->name));
+}
+
 /* The app is known: into its queue, or wait for that. May free ex. */
 static void
 responder_enqueue(struct responder *r, struct exchange *ex,
@@ -956,12 +968,12 @@ responder_enqueue(struct responder *r, struct exchange *ex,
 		return;
 	}
 	if (q->send == -1 || (r->link.fd == -1 && !q->is_ready)) {
+		if (ex->turn == 0)
+			ex->turn = ++r->turns;
 		if (r->link.fd == -1)
 			responder_reach(r, now);
 		else if (!q->is_asked) {
-			q->is_asked = 1;
-			(void)responder_tell(r, json_pack("{s:s, s:s}", "type",
-						    "queue", "name", q->name));
+			responder_ask_queue(r, q);
 			TESTPOINT("responder:queue-asked");
 		}
 		return; /* considered again when it is there */
@@ -1085,9 +1097,7 @@ responder_ask_for_orphans(struct responder *r)
 		    (heir = responder_queue(r, q->name)) == NULL ||
 		    heir->is_asked)
 			continue;
-		heir->is_asked = 1;
-		(void)responder_tell(r,
-		    json_pack("{s:s, s:s}", "type", "queue", "name", q->name));
+		responder_ask_queue(r, heir);
 	}
 }
 
@@ -1333,7 +1343,8 @@ responder_take_gone(struct responder *r, const json_t *message, int64_t now)
 		responder_ask_for_orphans(r);
 }
 
-/* There is no queue for this app: those that wait for it get a page. */
+/* There is no queue for this app: those that waited for it when it was asked
+ * for get a page; for others it is asked for again. */
 static void
 responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 {
@@ -1348,7 +1359,7 @@ responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 	for (ex = r->exchanges; ex != NULL; ex = r->rules.walk) {
 		r->rules.walk = ex->next;
 		if (ex->state != EXCHANGE_WAITING || ex->queue != NULL ||
-		    !ex->has_url)
+		    !ex->has_url || (q != NULL && ex->turn > q->asked))
 			continue;
 		route = routes_find(&r->routes,
 		    params_get(&ex->conn->params, "HTTP_HOST"), ex->url.path,
@@ -1359,6 +1370,7 @@ responder_take_refusal(struct responder *r, const json_t *message, int64_t now)
 			    link_string(message, "text"),
 			    (int)link_int(message, "retry_after"), now);
 	}
+	responder_consider_all(r, now);
 }
 
 static struct exchange *

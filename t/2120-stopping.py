@@ -2,12 +2,13 @@
 import os
 import re
 import shutil
+import signal
 import stat
 import threading
 
 import fcgi
 from harness import equal, run, test, within
-from mamayo import Mamayo, alive, kill
+from mamayo import Mamayo, Process, alive, kill
 
 m = Mamayo(workers={"max": 2}, linger=60)
 m.app("blog")
@@ -24,6 +25,11 @@ def do(verb, name, account=m, code=0):
 def is_stopped(got):
     equal((got.status, got.error), (503, "stopped"), repr(got))
     equal(int(got.header("Retry-After")) >= 1, True)
+
+
+def stops(pid):
+    kill(pid, signal.SIGSTOP)
+    within(10, lambda: Process(pid).state == "T", "it to stop")
 
 
 def mark(name, account=m):
@@ -208,6 +214,35 @@ def _():
     equal(wrong, [])
     equal(seen - {(200, None), (503, "stopped")}, set())
     equal((200, None) in seen, True)
+
+
+@test("who comes after a start is served, though the page for others is on its way")
+def _():
+    late = Mamayo(workers={"max": 2}, linger=60)
+    late.app("blog")
+    late.start()
+    late.served()
+    do("stop", "blog", late)
+    is_stopped(late.get("/blog/unread"))
+    supervisor, responder = late.lock_holder(), late.responders[0]
+    request = fcgi.request("/blog/unread")
+    with late.connect() as early, late.connect() as visitor:
+        visitor.send(request[:20])
+        visitor.taken()
+        kill(supervisor, signal.SIGSTOP)
+        early.send(request)
+        early.taken()  # and the supervisor is asked for a queue
+        stops(responder)
+        # ready before the supervisor's answer is, and so looked at first
+        visitor.send(request[20:40])
+        kill(supervisor, signal.SIGCONT)
+        do("start", "blog", late)
+        visitor.send(request[40:])
+        kill(responder, signal.SIGCONT)
+        got = visitor.answer()
+        equal((got.status, got.body), (200, b"did not look"))
+        early.answer()  # which may have come too early
+    late.close()
 
 
 @test("an unknown name: exit 1, with the ones that are like it")
