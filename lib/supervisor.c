@@ -41,8 +41,7 @@
 #define SUPERVISOR_ROUTES   24000 /* bytes of routes: then another message */
 #define SUPERVISOR_BUSY_FOR 2000  /* ms of looking after an `active` */
 #define SUPERVISOR_SNDBUF   (1024 * 1024)
-#define SUPERVISOR_COMPLAIN 60000 /* ms between lines about who is not let in \
-				   */
+#define SUPERVISOR_COMPLAIN 60000 /* ms between lines about strangers */
 
 #define PEER_NO_APP "the supervisor finds no such application"
 #define PEER_ASLEEP \
@@ -105,10 +104,10 @@ struct supervisor {
 	int64_t active_until;
 	int64_t since, without_workers, alone_since; /* clock_ms(); 0: not so */
 	int64_t complained;
-	int64_t met_other; /* when another version was last logged; or 0 */
+	int64_t met_other;     /* when another version was last logged; or 0 */
 	int64_t had_responder; /* when the last one was there, or its start */
-	int is_leaving;    /* drains its pools, then goes ... */
-	int is_retired;    /* ... and somebody else may supervise meanwhile */
+	int is_leaving;        /* drains its pools, then goes ... */
+	int is_retired; /* ... and somebody else may supervise meanwhile */
 	int is_over;
 };
 
