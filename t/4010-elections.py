@@ -35,17 +35,31 @@ def _():
     m.served()
 
 
-@test("fifty responders start at the same instant: one supervisor")
+@test("fifty responders start at the same instant, 100 rounds: one supervisor")
 def _():
     m = Mamayo()
     m.app("blog")
-    m.start(50)
-    for got in fcgi.each(50, lambda i: fcgi.fetch(
-            m.sockets[i], "/blog/unread")):
-        equal(got.body, b"did not look")
-    within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
-    equal(len(m.status()["responders"]), 50)
-    equal(len(re.findall(r"info: supervisor of ", m.log())), 1)
+    said = 0
+    for number in range(100):
+        pids = m.start(50)
+        for got in fcgi.each(50, lambda i: fcgi.fetch(
+                m.sockets[i], "/blog/unread")):
+            equal(got.body, b"did not look", str(number))
+        within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
+        holder = m.supervisors()[0]
+        equal(m.lock_holder(), holder)
+        lines = len(re.findall(r"info: supervisor of ", m.log()))
+        equal(lines - said, 1, "supervisors that served, round %d" % number)
+        said = lines
+        if number % 10 == 0:
+            equal(len(m.status()["responders"]), 50)
+        for pid in pids:
+            m.kill_responder(pid)
+        kill(holder)
+        gone(holder)
+        within(10, lambda: not m.processes(), "the workers' end")
+    m.start()  # and an orderly end
+    m.served()
 
 
 @test("R-LOCK1 killed beside a worker that ignores all: replaced in 1 s")

@@ -545,6 +545,82 @@ def _():
     return "%d processes" % most
 
 
+@test("fault 52: kill -9 of a responder with 50 requests: these end, and nobody"
+      " else notices; workers call close(), and take the next")
+@in_both_ways
+def _():
+    name = "many-%d" % (software == DIRECT)
+    m.app(name, """
+        import os, time
+        HERE = os.environ["MAMAYO_TEST"]
+
+        def note(*words):
+            with open(HERE + "/journal", "a") as f:
+                f.write(" ".join(words) + "\\n")
+
+        class Body:
+            def __init__(self, id):
+                self.id = id
+
+            def __iter__(self):
+                yield b"first"
+                while not os.path.exists(HERE + "/" + os.environ["GATE"]):
+                    time.sleep(0.01)
+                for _ in range(20):
+                    yield b"x" * 100000
+
+            def close(self):
+                note("closed", os.environ["GATE"], self.id)
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            if not environ["QUERY_STRING"]:
+                return [str(os.getpid()).encode()]
+            note("called", os.environ["GATE"], environ["QUERY_STRING"])
+            return Body(environ["QUERY_STRING"])
+        """, workers={"max": 5}, timeout=60, env={"GATE": name})
+    within(10, lambda: m.get("/" + name).status == 200)
+    address = m.socket + name  # of one more
+    doomed = m.start_at(address)
+    asked = [fcgi.Connection(address) for _ in range(50)]
+    for i, c in enumerate(asked):
+        c.send(request("/%s?%d" % (name, i)))
+
+    def events(what):
+        return [x.split()[2] for x in m.journal()
+                if x.startswith("%s %s " % (what, name))]
+    within(20, lambda: len(events("called")) == 5, "five in its workers")
+    within(20, lambda: m.status_of(name)["queued"] >= 45, "45 that wait")
+    workers, supervisor = set(m.workers(name)), m.supervisor()
+    begun = set(events("called"))
+    m.kill_responder(doomed)
+    gone(doomed)
+    began = time.monotonic()
+    m.served()
+    assert time.monotonic() - began < SLACK
+    # a direct one is its worker's, or lies in the queue: none is lost
+    if software == PUMPED:
+        for c in asked:
+            try:
+                got = c.answer()
+                raise AssertionError("it has an end: %r" % got)
+            except fcgi.Cut as cut:
+                assert len(cut.text) < 1000, cut
+    m.open_gate(name)
+    if software == DIRECT:
+        for c in asked:
+            equal(len(c.answer().body), 5 + 20 * 100000)
+    pid = int(m.text("/" + name))
+    assert pid in workers, (pid, workers)
+    within(10, lambda: begun <= set(events("closed")), "close() of all five")
+    equal((set(m.workers(name)), m.supervisor()), (workers, supervisor))
+    equal(sorted(events("called")), sorted(set(events("called"))))
+    equal(sorted(events("closed")), sorted(events("called")))
+    equal(len(events("called")), 5 if software == PUMPED else 50)
+    for c in asked:
+        c.close()
+
+
 @test("after all that nobody holds more descriptors than at first")
 def _():
     for pid in (m.responders[0], m.supervisor()):
