@@ -461,7 +461,8 @@ def _():
         equal(got[0], urllib.parse.quote(name), name)
         equal(got[2], "/x", name)
         equal(state(name), "ready", name)
-        equal(os.path.exists(m.path("logs", name + ".log")), True, name)
+        log = name.replace(":", "%3A") + ".log"
+        equal(os.path.exists(m.path("logs", log)), True, name)
 
 
 @test("a name that is no text is passed over, and forges no line of the log")

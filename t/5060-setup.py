@@ -265,7 +265,7 @@ def _():
 
 @test("two at once: the other one is told so")
 def _():
-    with open(m.path("state", "setup:blog.lock"), "w") as f:
+    with open(m.path("state", "setup%3Ablog.lock"), "w") as f:
         fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fails("blog", "at this moment")
 

@@ -174,8 +174,11 @@ def _():
     scene.spoil("host", [], "visitors use 127.0.0.1:%d" % scene.server.port,
                 ["fastcgi_param HTTP_HOST $host:$server_port;"])
     scene.host = "$host:$server_port"
+    equal(got.states("headers"), ["ok"])
+    got = scene.healthy(("mamayo.conf", "fastcgi_buffer(s|_size) .*", ""))
     note = got.named("headers", "note")
-    got = scene.healthy(("mamayo.conf", end, r"\1 " + " ".join(note["mend"])))
+    got = scene.healthy(("mamayo.conf", "fastcgi_buffer(s|_size) .*", ""),
+                        ("mamayo.conf", end, r"\1 " + " ".join(note["mend"])))
     equal(got.states("headers"), ["ok"])
     scene.close()
 
