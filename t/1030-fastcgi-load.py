@@ -281,6 +281,7 @@ def _():
         equal(c.answer().body, str(worker).encode())
     for pid in worker, supervisor, responder:
         gone(pid)
+    within(5, lambda: m.ended(responder) is not None, "how it has ended")
     equal(m.ended(responder), 0)
     m.start()
     within(5, lambda: m.get("/signals").status == 200)

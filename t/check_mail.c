@@ -239,7 +239,7 @@ START_TEST(test_nothing_becomes_a_header_or_a_command)
 	SAYS("\nSubject: [mamayo] x??Bcc: you@example.org????[0m (");
 	SAYS("8bit\n\n\\x0d\nBcc: them\\x0d\n.\n\\x1b[2J\\xff "
 	     "gr\xc3\xbc\xc3\x9f\n");
-	SAYS("/x\\x0d\nBcc: you@example.org.log\n"); /* in the body */
+	SAYS("/x\\x0d\nBcc%3A you@example.org.log\n"); /* in the body */
 	*strstr(text, "\n\n") = '\0';
 	ck_assert_ptr_null(strstr(text, "\nBcc"));
 	ck_assert_ptr_null(strchr(text, '\r'));
