@@ -19,13 +19,15 @@ if [ -d /run/systemd/system ]; then
 	systemctl start "user@${XDG_RUNTIME_DIR##*/}.service"
 	runuser -u alice -- systemctl --user daemon-reload
 	runuser -u alice -- systemctl --user enable --now mamayo.socket
-elif ! crontab -u alice -l 2>/dev/null | grep -qF "unix:/srv/alice/"; then
-	{
+else
+	command -v crontab >/dev/null || apt-get install -y cron
+	crontab -u alice -l 2>/dev/null | grep -qF "unix:/srv/alice/" || {
 		crontab -u alice -l 2>/dev/null || :
 		cat <<'END'
 @CRONTAB@
 END
 	} | crontab -u alice -
+	# Where one listens already, this one leaves.
 	runuser -u alice -- setsid sh >/dev/null 2>&1 <<'END' &
 @LISTEN@ </dev/null
 END

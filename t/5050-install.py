@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import resource
+import shutil
 import signal
 import stat
 import subprocess
@@ -354,6 +355,49 @@ def _():
             f.write("# mine\n")
     with open(place + "/site") as f:
         equal(f.read().count("# mine\n"), 2)
+
+
+@test("without systemd root's script installs cron; done again, it starts what is not there")
+def _():
+    m.command("install", "--server", "lighttpd")
+    with open(m.path("for-root.sh")) as f:
+        text = f.read()
+    m.command("uninstall", "--server", "lighttpd")
+    place = os.path.join(m.dir, "without-systemd")
+    os.makedirs(place + "/bin")
+    for old, new in (
+            ("/run/systemd/system", "'%s/systemd'" % place),
+            ("/etc/lighttpd/conf-enabled/50-mamayo.conf",
+             "'%s/conf'" % place),
+            ("\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n",
+             "\nPATH='%s/bin'\n" % place)):
+        equal(old in text, True, text)
+        text = text.replace(old, new)
+    for name in "cat", "grep", "mv", "sh":
+        os.symlink(shutil.which(name), "%s/bin/%s" % (place, name))
+    for name, does in (
+            ("bin/apt-get", 'echo "$*" >>installed; mv cron bin/crontab'),
+            ("cron", 'if [ "$3" = -l ]; then cat table; exit; fi\n'
+                     'text=$(cat); echo "$text" >table')):
+        path = os.path.join(place, name)
+        with open(path, "w") as f:
+            f.write("#!/bin/sh\n%s\n" % does)
+        os.chmod(path, 0o755)
+    functions = """
+runuser() { cat >>started; }
+install() { :; }
+lighttpd() { :; }
+service() { wait; }
+"""
+    for turn in 1, 2:
+        subprocess.run(["/bin/sh", "-c", functions + text], cwd=place,
+                       stdout=subprocess.PIPE, check=True)
+        for name, words, times in (
+                ("installed", "install -y cron\n", 1),
+                ("table", "@reboot exec %s/mamayo.fcgi listen" % m.root, 1),
+                ("started", "exec %s/mamayo.fcgi listen" % m.root, turn)):
+            with open(os.path.join(place, name)) as f:
+                equal(f.read().count(words), times, name)
 
 
 @test("wrong usage is said")
