@@ -114,6 +114,21 @@ def _():
     server.stop()
 
 
+@test("in the document root it works without mod_rewrite, which Debian does not enable")
+def _():
+    server = servers.ApacheFcgid(m, None)
+    server.modules = [name for name in server.modules if name != "rewrite"]
+    equal(m.command("install", server.path("www")).returncode, 0)
+    server.start()
+    for path, status in (("/blog/unread", 200), ("/nothing", 404),
+                         ("/", 404)):
+        got = server.get(path)
+        equal((got.status, got.header("X-Mamayo-Error")),
+              (status, None if status == 200 else "no-app"), path)
+    equal(server.get("/file.txt").body, b"a file\n")
+    server.stop()
+
+
 @test("it works in a directory below the document root as well")
 def _():
     server = servers.ApacheFcgid(m, None, "/sub")

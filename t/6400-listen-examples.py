@@ -120,9 +120,9 @@ def _():
             text, n = re.subn(r"<IfModule %s>.*?</IfModule>" % form, "HERE",
                               text, flags=re.S)
             equal(n, 1)
-        return text
+        return re.sub("HERE\nHERE", "HERE", text)
     equal(rest("htaccess", "mod_dir.c"),
-          rest("htaccess-rewrite", "mod_rewrite.c"))
+          rest("htaccess-rewrite", "mod_rewrite.c", "!mod_rewrite.c"))
 
 
 run()
