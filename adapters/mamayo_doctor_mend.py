@@ -11,7 +11,9 @@ CONFIGURATION = {
     "lighttpd": "lighttpd's configuration",
     "other": "the web server's configuration",
 }
-PLACES = {("host", "nginx"): "/etc/nginx/fastcgi_params, instead of the line "
+PLACES = {("query", "lighttpd"): "lighttpd's configuration (in its "
+          "server.http-parseopts)",
+          ("host", "nginx"): "/etc/nginx/fastcgi_params, instead of the line "
           "with HTTP_HOST",
           ("https", "nginx"): "nginx's configuration (the first line outside "
           "of \"server\", the other where mamayo is)"}
@@ -51,6 +53,7 @@ REMEDIES = {
     "query": {
         "fcgid": (["RewriteRule ^ mamayo.fcgi [L]"], True),
         "nginx": (["fastcgi_param QUERY_STRING $query_string;"], False),
+        "lighttpd": (['"url-normalize-required" => "disable",'], False),
     },
     "slash": {
         "fcgid": (["AllowEncodedSlashes NoDecode"], False),

@@ -27,6 +27,27 @@ def _():
     scene.close()
 
 
+@test("lighttpd as Debian sets it up: how it writes addresses is noted, and the"
+      " line mends it")
+def _():
+    scene = Scene(Lighttpd)
+    lines = ('server.http-parseopts = (\n'
+             '"url-normalize-unreserved" => "enable",\n'
+             '"url-normalize-required" => "enable",\n'
+             '"url-ctrls-reject" => "enable",\n'
+             '"url-path-2f-decode" => "enable",\n'
+             '"url-path-dotseg-remove" => "enable" )\n')
+    got = scene.healthy(("mamayo.conf", r"\A", lines))
+    equal(got.states("URLs"), ["ok", "note"])
+    note = got.named("URLs", "note")
+    equal(note["mend"], ['"url-normalize-required" => "disable",'])
+    equal("server.http-parseopts" in note["host"], True)
+    got = scene.healthy(("mamayo.conf", r"\A", lines.replace(
+        '"url-normalize-required" => "enable",', note["mend"][0])))
+    equal(got.states("URLs"), ["ok"])
+    scene.close()
+
+
 @test("lighttpd spoilt: uploads, files, pages for errors, a place that is not"
       " ours")
 def _():
