@@ -20,7 +20,8 @@ if [ -d /run/systemd/system ]; then
 	runuser -u alice -- systemctl --user daemon-reload
 	runuser -u alice -- systemctl --user enable --now mamayo.socket
 else
-	command -v crontab >/dev/null || apt-get install -y cron
+	command -v crontab >/dev/null ||
+	    apt-get install -y --no-install-recommends cron # no mail server
 	crontab -u alice -l 2>/dev/null | grep -qF "unix:/srv/alice/" || {
 		crontab -u alice -l 2>/dev/null || :
 		cat <<'END'

@@ -408,7 +408,7 @@ service() { wait; }
         subprocess.run(["/bin/sh", "-c", functions + text], cwd=place,
                        stdout=subprocess.PIPE, check=True)
         for name, words, times in (
-                ("installed", "install -y cron\n", 1),
+                ("installed", "install -y --no-install-recommends cron\n", 1),
                 ("table", "@reboot exec %s/mamayo.fcgi listen" % m.root, 1),
                 ("started", "exec %s/mamayo.fcgi listen" % m.root, turn)):
             with open(os.path.join(place, name)) as f:
