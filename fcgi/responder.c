@@ -2048,6 +2048,7 @@ responder_init(struct responder *r, const struct responder_spec *spec)
 	loop_signal(r->loop, SIGTERM, responder_leave, r);
 	loop_signal(r->loop, SIGINT, responder_leave, r);
 	loop_signal(r->loop, SIGCHLD, responder_reap, r);
+	proc_reap(clock_ms()); /* whom the program that became us has left */
 	loop_ignore_signals();
 }
 

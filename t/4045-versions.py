@@ -12,7 +12,7 @@ import time
 import fcgi
 from c_header import numbers
 from harness import PROGRAM, equal, run, test, within
-from mamayo import APPS, Mamayo, Process, alive, kill
+from mamayo import APPS, Mamayo, Process, alive, every_process, kill
 
 LIGHTTPD = "lighttpd/1.4.69"  # answered directly
 OURS = numbers("lib/link.h")["LINK_PROTOCOL"]
@@ -44,6 +44,15 @@ while True:
     c.close()
 os.unlink(run + "/sock")
 """ % OTHER
+
+
+# What has a child that has ended, and becomes mamayo.
+BECOMES = """#!%s -IS
+import os
+pid = os.fork() or os._exit(0)
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+os.execv(%r, ["mamayo.fcgi"])
+"""
 
 
 def program(m):
@@ -139,6 +148,19 @@ def _():
         within(20, lambda: not alive(first), "the end of the old supervisor")
         m.served()
         m.end()
+
+
+@test("a responder reaps a child that ended before it became another program")
+def _():
+    m = Mamayo(grace=5)
+    m.app("blog")
+    path = m.write("www/mamayo.fcgi", BECOMES % (
+        sys.executable, os.path.abspath(PROGRAM)))
+    os.chmod(path, 0o755)
+    pid, = m.start(program=path)
+    m.served()
+    within(5, lambda: not [p for p in every_process() if p.parent == pid and
+                           p.state == "Z"], "no zombie of %d" % pid)
 
 
 @test("an older responder, whose file has not been replaced, and a newer"
