@@ -223,7 +223,8 @@ def _():
         equal([t["type"] for t in hello(m, 0)], ["outdated"])
         tries += 1
         assert time.monotonic() - gone < fcgi.LIMIT, "it is still there"
-    assert time.monotonic() - gone >= EXPECTS, time.monotonic() - gone
+    took = time.monotonic() - gone
+    assert took > EXPECTS - 0.01, took  # it counts whole milliseconds
     assert tries > 1, tries
     equal(m.log().count("leaving: one of another version takes over"), 1)
     within(20, lambda: not alive(first), "its end")
