@@ -374,14 +374,13 @@ hook_decide(struct hooks *all, struct hook_turn *turn,
 		return HOOK_WAIT;
 	}
 	turn->has_begun = 0;
-	if (has_begun && strcmp(last, turn->id) != 0 &&
-	    strcmp(last, turn->before) != 0)
-		has_begun = 0; /* another one has come first */
-	if (has_begun && strcmp(last, turn->id) != 0) {
+	if (has_begun && strcmp(last, turn->before) == 0) {
 		problem_set(why, "its hook could not be begun; its log says "
 				 "why");
 		return HOOK_BROKEN;
 	}
+	if (strcmp(last, turn->id) != 0)
+		has_begun = 0; /* another one has come first */
 	if (has_begun && f->state != HOOK_SUCCEEDED)
 		return hook_refuse(f, need, why);
 	if ((has_begun && turn->runs >= HOOK_RUNS) ||

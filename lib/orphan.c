@@ -95,23 +95,29 @@ orphans_read(struct orphans *all, int boards_dir, int64_t now)
 	closedir(dir);
 }
 
+/* Signals whoever has that page open as a worker has its own: 0, or -1. */
+static int
+orphan_signal(const struct orphan *o, int boards_dir, int signo)
+{
+	int fd = openat(boards_dir, o->page,
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	int result = -1;
+
+	if (fd != -1)
+		result = proc_signal_holder(o->pid, ORPHAN_BOARD, fd, signo);
+	fd_close(&fd);
+	return result;
+}
+
 void
 orphans_end(struct orphans *all, int boards_dir)
 {
 	struct orphan *o;
-	int fd;
 
-	for (o = all->first; o != NULL; o = o->next) {
-		if (o->is_dead || !page_read(o, boards_dir) || o->is_dead ||
-		    o->board.word[BOARD_STATE] != BOARD_STARTING)
-			continue;
-		fd = openat(boards_dir, o->page,
-		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		if (fd != -1)
-			(void)proc_signal_holder(
-			    o->pid, ORPHAN_BOARD, fd, SIGKILL);
-		fd_close(&fd);
-	}
+	for (o = all->first; o != NULL; o = o->next)
+		if (!o->is_dead && page_read(o, boards_dir) && !o->is_dead &&
+		    o->board.word[BOARD_STATE] == BOARD_STARTING)
+			(void)orphan_signal(o, boards_dir, SIGKILL);
 }
 
 int
@@ -119,16 +125,11 @@ orphans_live(int boards_dir)
 {
 	struct orphans all = { 0 };
 	const struct orphan *o;
-	int fd, is_alive = 0;
+	int is_alive = 0;
 
 	orphans_read(&all, boards_dir, 0);
-	for (o = all.first; o != NULL && !is_alive; o = o->next) {
-		fd = openat(boards_dir, o->page,
-		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		is_alive = fd != -1 &&
-			   proc_signal_holder(o->pid, ORPHAN_BOARD, fd, 0) == 0;
-		fd_close(&fd);
-	}
+	for (o = all.first; o != NULL && !is_alive; o = o->next)
+		is_alive = orphan_signal(o, boards_dir, 0) == 0;
 	orphans_release(&all);
 	return is_alive;
 }

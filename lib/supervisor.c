@@ -1428,9 +1428,8 @@ peer_ready(struct watch *w, short got, int64_t now)
 static void
 supervisor_complain(struct supervisor *s, uid_t uid, int64_t now)
 {
-	if (s->complained != 0 && now - s->complained < SUPERVISOR_COMPLAIN)
+	if (!log_again(&s->complained, SUPERVISOR_COMPLAIN, now))
 		return;
-	s->complained = now;
 	if (uid != geteuid())
 		log_warn("refused a connection to %s/sock by another user, "
 			 "number %lu",

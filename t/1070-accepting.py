@@ -17,7 +17,7 @@ import time
 import fcgi
 import servers
 from harness import equal, run, test, within
-from mamayo import Mamayo, Process, alive, every_process, kill
+from mamayo import Mamayo, Process, alive, every_process, freeze, kill
 
 LIGHTTPD, NGINX = "lighttpd/1.4.69", "nginx/1.22.1"
 BOUND = 5   # s for a connection that nobody has come for
@@ -57,8 +57,7 @@ def given_back(m, app="ROOT"):
 @contextlib.contextmanager
 def stopped(m):
     """Without the responder."""
-    kill(m.listening.pid, signal.SIGSTOP)
-    within(5, lambda: Process(m.listening.pid).state == "T", "it to stop")
+    freeze(m.listening.pid)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import threading
 
 import fcgi
 from harness import equal, run, test, within
-from mamayo import Mamayo, Process, alive, kill
+from mamayo import Mamayo, alive, freeze, kill
 
 m = Mamayo(workers={"max": 2}, linger=60)
 m.app("blog")
@@ -25,11 +25,6 @@ def do(verb, name, account=m, code=0):
 def is_stopped(got):
     equal((got.status, got.error), (503, "stopped"), repr(got))
     equal(int(got.header("Retry-After")) >= 1, True)
-
-
-def stops(pid):
-    kill(pid, signal.SIGSTOP)
-    within(10, lambda: Process(pid).state == "T", "it to stop")
 
 
 def mark(name, account=m):
@@ -232,7 +227,7 @@ def _():
         kill(supervisor, signal.SIGSTOP)
         early.send(request)
         early.taken()  # and the supervisor is asked for a queue
-        stops(responder)
+        freeze(responder)
         # ready before the supervisor's answer is, and so looked at first
         visitor.send(request[20:40])
         kill(supervisor, signal.SIGCONT)

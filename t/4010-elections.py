@@ -9,16 +9,15 @@ from harness import equal, run, test, within
 from mamayo import Mamayo, Process, gone, kill
 
 
-@test("two responders start at the same instant, 100 rounds: one supervisor")
-def _():
+def start_together(count):
+    """At the same instant, a hundred times: one supervisor."""
     m = Mamayo()
     m.app("blog")
     said = 0
     for number in range(100):
-        pids = m.start(2)
-        answers = fcgi.each(2, lambda i: fcgi.fetch(
-            m.sockets[i], "/blog/unread"))
-        for got in answers:
+        pids = m.start(count)
+        for got in fcgi.each(count, lambda i: fcgi.fetch(
+                m.sockets[i], "/blog/unread")):
             equal(got.body, b"did not look", number)
         within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
         holder = m.supervisors()[0]
@@ -26,6 +25,8 @@ def _():
         lines = len(re.findall(r"info: supervisor of ", m.log()))
         equal(lines - said, 1, "supervisors that served, round %d" % number)
         said = lines
+        if number % 10 == 0:
+            equal(len(m.status()["responders"]), count)
         for pid in pids:
             m.kill_responder(pid)
         kill(holder)
@@ -33,33 +34,16 @@ def _():
         within(10, lambda: not m.processes(), "the workers' end")
     m.start()  # and an orderly end
     m.served()
+
+
+@test("two responders start at the same instant, 100 rounds: one supervisor")
+def _():
+    start_together(2)
 
 
 @test("fifty responders start at the same instant, 100 rounds: one supervisor")
 def _():
-    m = Mamayo()
-    m.app("blog")
-    said = 0
-    for number in range(100):
-        pids = m.start(50)
-        for got in fcgi.each(50, lambda i: fcgi.fetch(
-                m.sockets[i], "/blog/unread")):
-            equal(got.body, b"did not look", str(number))
-        within(10, lambda: len(m.supervisors()) == 1, "one supervisor")
-        holder = m.supervisors()[0]
-        equal(m.lock_holder(), holder)
-        lines = len(re.findall(r"info: supervisor of ", m.log()))
-        equal(lines - said, 1, "supervisors that served, round %d" % number)
-        said = lines
-        if number % 10 == 0:
-            equal(len(m.status()["responders"]), 50)
-        for pid in pids:
-            m.kill_responder(pid)
-        kill(holder)
-        gone(holder)
-        within(10, lambda: not m.processes(), "the workers' end")
-    m.start()  # and an orderly end
-    m.served()
+    start_together(50)
 
 
 @test("R-LOCK1 killed beside a worker that ignores all: replaced in 1 s")

@@ -9,7 +9,7 @@ import time
 
 import fcgi
 from harness import BUILDDIR, PROGRAM, equal, run, test, within
-from mamayo import Mamayo, Process, alive, gone, kill
+from mamayo import Mamayo, alive, freeze, gone, kill
 
 SHIM = os.path.abspath(os.path.join(BUILDDIR, "t", "faults.so"))
 
@@ -281,8 +281,7 @@ def _():
     with m.connect() as runs, m.connect() as comes:
         runs.send(fcgi.request("/blog/gate?name=runs"))
         m.has("started runs")
-        kill(first, signal.SIGSTOP)
-        within(5, lambda: Process(first).state == "T")
+        freeze(first)
         comes.send(fcgi.request("/blog/unread"))
         m.open_gate("runs")
         for n in range(300):

@@ -347,12 +347,18 @@ def _():
                os.listdir(units)], [False, False, []])
 
 
-@test("what root has to do can be done twice, and is undone by nobody")
-def _():
-    m.command("install", "--server", "nginx")
+def for_root(kind):
+    """What root has to do for that web server."""
+    m.command("install", "--server", kind)
     with open(m.path("for-root.sh")) as f:
         text = f.read()
-    m.command("uninstall", "--server", "nginx")
+    m.command("uninstall", "--server", kind)
+    return text
+
+
+@test("what root has to do can be done twice, and is undone by nobody")
+def _():
+    text = for_root("nginx")
     place = os.path.join(m.dir, "as-root")
     os.mkdir(place)
     text = text.replace("/run/systemd/system", place).replace(
@@ -374,10 +380,7 @@ def _():
 
 @test("without systemd root's script installs cron; done again, it starts what is not there")
 def _():
-    m.command("install", "--server", "lighttpd")
-    with open(m.path("for-root.sh")) as f:
-        text = f.read()
-    m.command("uninstall", "--server", "lighttpd")
+    text = for_root("lighttpd")
     place = os.path.join(m.dir, "without-systemd")
     os.makedirs(place + "/bin")
     for old, new in (

@@ -16,6 +16,17 @@ is(const char *word, const char *expected)
 	free(quoted);
 }
 
+/* In a buffer of that size. */
+static void
+is_cut(const char *word, size_t size, const char *expected)
+{
+	char out[12];
+
+	ck_assert_uint_le(size, sizeof out);
+	quote_into(out, size, word);
+	ck_assert_str_eq(out, expected);
+}
+
 START_TEST(test_what_is_plain_stays_as_it_is)
 {
 	is("blog", "blog");
@@ -38,22 +49,13 @@ END_TEST
 
 START_TEST(test_what_does_not_fit_is_one_word_nevertheless)
 {
-	char out[12];
-
-	quote_into(out, 5, "blog");
-	ck_assert_str_eq(out, "blog");
-	quote_into(out, 4, "blog");
-	ck_assert_str_eq(out, "blo");
-	quote_into(out, 6, "a b");
-	ck_assert_str_eq(out, "'a b'");
-	quote_into(out, 5, "a b");
-	ck_assert_str_eq(out, "'a '");
-	quote_into(out, 7, "'");
-	ck_assert_str_eq(out, "''\\'''");
-	quote_into(out, 6, "'");
-	ck_assert_str_eq(out, "''");
-	quote_into(out, 3, "a b");
-	ck_assert_str_eq(out, "''");
+	is_cut("blog", 5, "blog");
+	is_cut("blog", 4, "blo");
+	is_cut("a b", 6, "'a b'");
+	is_cut("a b", 5, "'a '");
+	is_cut("'", 7, "''\\'''");
+	is_cut("'", 6, "''");
+	is_cut("a b", 3, "''");
 }
 END_TEST
 

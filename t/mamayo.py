@@ -184,6 +184,13 @@ def kill(pid, signo=signal.SIGKILL):
         pass
 
 
+def freeze(pid):
+    """Stops it, and waits until it has."""
+    kill(pid, signal.SIGSTOP)
+    within(5, lambda: Process(pid).state == "T",
+           "process %d to stop" % pid)
+
+
 _all = []
 
 
