@@ -56,23 +56,38 @@ changes_age(const struct timespec *then, const struct timespec *now)
 	       (now->tv_nsec - then->tv_nsec) / 1000000;
 }
 
+/* By st_ctime: what is moved here keeps the time of when it was written. */
+static void
+changes_recall_file(struct changes_file *f, const struct timespec *since)
+{
+	struct timespec now = clock_wall();
+	struct stat st;
+
+	if (f->stamp != 0 && changes_stamp(f->path, &st) == f->stamp &&
+	    changes_age(since, &st.st_ctim) > 0 &&
+	    changes_age(&st.st_ctim, &now) >= 0)
+		f->stamp ^= 1;
+}
+
 void
 changes_add_read(
     struct changes *c, const char *path, const struct timespec *since)
 {
 	struct changes_file *f;
-	struct timespec now;
-	struct stat st;
 
 	if (changes_find(c, path) != NULL)
 		return;
 	changes_add(c, path, CHANGES_MADE_OF);
 	f = changes_find(c, path);
-	now = clock_wall();
-	if (f != NULL && f->stamp != 0 && stat(path, &st) == 0 &&
-	    changes_age(since, &st.st_mtim) > 0 &&
-	    changes_age(&st.st_mtim, &now) >= 0)
-		f->stamp ^= 1;
+	if (f != NULL)
+		changes_recall_file(f, since);
+}
+
+void
+changes_recall(struct changes *c, const struct timespec *since)
+{
+	for (size_t i = 0; i < c->n; i++)
+		changes_recall_file(&c->files[i], since);
 }
 
 void

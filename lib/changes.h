@@ -51,9 +51,13 @@ void changes_release(struct changes *);
 void changes_add(struct changes *, const char *path, enum changes_kind);
 
 /* The same, for one that was read since then (CLOCK_REALTIME): if it has been
- * written since, it has changed. */
+ * touched since, it has changed. */
 void changes_add_read(
     struct changes *, const char *path, const struct timespec *since);
+
+/* What is remembered was read since then, by somebody who is not known to have
+ * looked at it again. */
+void changes_recall(struct changes *, const struct timespec *since);
 
 /* The files of another list, too, as they are now. */
 void changes_add_all(struct changes *, const struct changes *from);

@@ -652,17 +652,26 @@ pool_add_file(struct pool *p, const char *file, enum changes_kind kind)
 	free(path);
 }
 
+/* By CLOCK_REALTIME, as files have it. */
+static struct timespec
+pool_start_of(const struct worker *w, int64_t now)
+{
+	struct timespec since = clock_wall();
+
+	since.tv_sec -= (time_t)((now - w->started) / 1000);
+	since.tv_nsec -= (now - w->started) % 1000 * 1000000;
+	return since;
+}
+
 /* A worker says what else it is made of. */
 static void
 pool_take_files(
     struct pool *p, const struct worker *w, const char *files, int64_t now)
 {
-	struct timespec since = clock_wall();
+	const struct timespec since = pool_start_of(w, now);
 	char *path;
 	size_t n;
 
-	since.tv_sec -= (time_t)((now - w->started) / 1000);
-	since.tv_nsec -= (now - w->started) % 1000 * 1000000;
 	for (; *files != '\0'; files += n + (files[n] == ':')) {
 		n = strcspn(files, ":");
 		path = xprintf("%s/%.*s", p->app.directory, (int)n, files);
@@ -1414,6 +1423,7 @@ pool_changed(struct worker *w, enum worker_state was, int64_t now)
 int
 pool_adopt(struct pool *p, const char *generation, int fds[2], int64_t now)
 {
+	struct python python = { 0 };
 	struct problem why;
 
 	if (strcmp(p->generation, generation) == 0) {
@@ -1425,7 +1435,11 @@ pool_adopt(struct pool *p, const char *generation, int fds[2], int64_t now)
 		return 0;
 	snprintf(p->generation, sizeof p->generation, "%s", generation);
 	pool_renew_files(p);
-	(void)pool_read_settings(p, &why);
+	if (pool_read_settings(p, &why) == 0 &&
+	    python_find(p->app.directory, &p->settings, p->host->account->home,
+		&python, &why) == 0)
+		pool_add_python(p, &python);
+	python_release(&python);
 	p->queue_send = fds[0];
 	p->queue_receive = p->queue.fd = fds[1];
 	fds[0] = fds[1] = -1;
@@ -1442,6 +1456,7 @@ pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
 		.boards_dir = p->host->boards_dir,
 		.start_timeout = (int64_t)p->settings.start_timeout * 1000,
 		.stop_timeout = (int64_t)p->settings.stop_timeout * 1000 };
+	struct timespec since;
 	struct problem why;
 	struct worker *w;
 
@@ -1456,6 +1471,8 @@ pool_adopt_worker(struct pool *p, const char *page, pid_t pid, int64_t now)
 		p->crashes++;
 		return -1;
 	}
+	since = pool_start_of(w, now);
+	changes_recall(&p->changes, &since);
 	pool_add_worker(p, w, now);
 	p->failed_stamp = stamp(p->app.directory);
 	pool_set_state(p);

@@ -12,7 +12,7 @@ import time
 import fcgi
 from harness import PROGRAM, equal, run, test, within
 from load import Load as AnyLoad
-from mamayo import Mamayo, gone, kill
+from mamayo import Mamayo, freeze, gone, kill
 
 PUMPED, DIRECT = "test/1", "lighttpd/1.4.69"
 QUIET = 2  # s until a change counts
@@ -524,6 +524,34 @@ def _():
         within(20, lambda: load.seen[-1][0] == "bb", "the new generation")
     within(20, lambda: len(m.processes()) - len(m.workers("app")) <= 3,
            "the end of what was tried: %r" % m.processes())
+
+
+@test("what changes between the death of a supervisor and the next one is seen")
+def _():
+    m = account(PARTS, grace=30)
+    put(m, "VERSION = 'a'", "part.py")
+    venv = os.path.join(m.directory, "venv")
+    os.makedirs(os.path.join(venv, "bin"))
+    os.symlink(sys.executable, os.path.join(venv, "bin", "python"))
+    put(m, "home = /usr/bin\n", "venv/pyvenv.cfg")
+    put(m, "VERSION = 'z'", "old.py")
+    os.utime(os.path.join(m.directory, "old.py"), (1e9, 1e9))
+    pid = ask(m)[1]
+    for change in (
+            lambda: put(m, PARTS + "# longer"),
+            lambda: put(m, "VERSION = 'bb'", "part.py"),
+            lambda: os.rename(os.path.join(m.directory, "old.py"),
+                              os.path.join(m.directory, "part.py")),
+            lambda: touch(m, "mamayo.json"),
+            lambda: touch(m, "restart.txt"),
+            lambda: touch(m, "tmp", "restart.txt"),
+            lambda: touch(m, "venv", "pyvenv.cfg")):
+        old = m.supervisor()
+        freeze(old)  # so that it cannot be the one who sees it
+        change()
+        kill(old)
+        pid = other(m, pid)
+    equal(version(m), "z")
 
 
 @test("the owner hears by mail that a new generation does not serve")

@@ -157,6 +157,23 @@ START_TEST(test_what_was_written_after_it_was_read_has_changed)
 }
 END_TEST
 
+START_TEST(test_what_was_touched_while_nobody_looked_has_changed)
+{
+	struct timespec since;
+
+	enter();
+	clock_gettime(CLOCK_REALTIME, &since);
+	since.tv_sec += 60;
+	changes_recall(&changes, &since);
+	ck_assert_int_eq(changes_look(&changes, 1), CHANGES_NONE);
+	since.tv_sec -= 120;
+	changes_recall(&changes, &since);
+	changes_recall(&changes, &since); /* by another worker */
+	ck_assert_int_eq(changes_look(&changes, 1), CHANGES_FRESH);
+	leave();
+}
+END_TEST
+
 START_TEST(test_the_list_has_an_end_and_no_long_paths)
 {
 	char name[CHANGES_PATH + 2];
@@ -183,4 +200,5 @@ SUITE("changes", test_a_change_counts_when_two_looks_far_apart_find_the_same,
     test_another_list_takes_the_files_as_they_are_now,
     test_what_has_gone_is_forgotten_but_a_signal_is_not,
     test_what_was_written_after_it_was_read_has_changed,
+    test_what_was_touched_while_nobody_looked_has_changed,
     test_the_list_has_an_end_and_no_long_paths);
