@@ -493,7 +493,8 @@ class Hook(Reload):
 
 class HookCold(Hook):
     """There is nothing that could be served meanwhile."""
-    expected = ("503 setup", "503 hook")
+    # a supervisor that dies has perhaps its page in its hands
+    expected = ("503 setup", "503 hook", "502 died")
     name = "install"
 
     def begin(self, t):
