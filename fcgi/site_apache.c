@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,7 +10,9 @@
 #include <unistd.h>
 
 #include "fcgi/htaccess.h"
+#include "fcgi/local.h"
 #include "fcgi/site.h"
+#include "lib/fd.h"
 #include "lib/whole.h"
 #include "lib/xalloc.h"
 
@@ -139,6 +142,90 @@ apache_advise(const struct site *s)
 	    s->path);
 }
 
+/* Is there nothing in the directory but links and an .htaccess, which may be
+ * unfinished, so that it is the one that we have made? */
+static int
+apache_has_only_links(int at)
+{
+	int fd = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	struct stat st;
+	int result = dir != NULL;
+
+	if (dir == NULL) {
+		fd_close(&fd);
+		return 0;
+	}
+	while (result && (entry = readdir(dir)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0 &&
+		    strncmp(entry->d_name, LOCAL_RULES, strlen(LOCAL_RULES)) !=
+			0)
+			result = fstatat(dirfd(dir), entry->d_name, &st,
+				     AT_SYMLINK_NOFOLLOW) == 0 &&
+				 S_ISLNK(st.st_mode);
+	closedir(dir);
+	return result;
+}
+
+/* The directory of links: -1 with errno if it is not there, or not ours. */
+static int
+apache_open_files(const struct site *s)
+{
+	int fd = openat(s->fd, LOCAL_FILES,
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd != -1 && !apache_has_only_links(fd)) {
+		fd_close(&fd);
+		errno = EEXIST;
+	}
+	return fd;
+}
+
+/* Gives 1 if it has made it, 0 if there was one or what has the name is not
+ * ours, or -1 with the reason. */
+static int
+apache_put_files(const struct site *s, struct problem *why)
+{
+	int is_new = mkdirat(s->fd, LOCAL_FILES, 0755) == 0;
+	int fd = apache_open_files(s), result;
+	char *rules;
+
+	if (fd == -1 && is_new)
+		return problem_sys(why, "cannot make %s", LOCAL_FILES);
+	if (fd == -1) {
+		printf("%s/" LOCAL_FILES ": is something of yours; files of "
+		       "applications are not put there\n",
+		    s->path);
+		return 0;
+	}
+	rules = site_example("htaccess-files");
+	result =
+	    fchmod(fd, 0755) == -1
+		? problem_sys(why, "cannot change %s", LOCAL_FILES)
+		: whole_write(fd, LOCAL_RULES, rules, strlen(rules), 0644, why);
+	free(rules);
+	fd_close(&fd);
+	if (result == -1 && is_new)
+		(void)whole_remove(s->fd, LOCAL_FILES);
+	return result == -1 ? -1 : is_new;
+}
+
+static int
+apache_remove_files(const struct site *s, struct problem *why)
+{
+	int fd = apache_open_files(s);
+
+	if (fd == -1)
+		return 0;
+	fd_close(&fd);
+	if (whole_remove(s->fd, LOCAL_FILES) == -1)
+		return problem_sys(why, "cannot remove %s", LOCAL_FILES);
+	printf("%s/" LOCAL_FILES ": removed\n", s->path);
+	return 0;
+}
+
 /* The program first: rules that name nothing break the site. */
 static int
 apache_put(
@@ -146,11 +233,15 @@ apache_put(
 {
 	int was_there =
 	    faccessat(s->fd, SITE_PROGRAM, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	int has_made = -1;
 
 	if (site_put_program(s->fd, s->path, why) == -1)
 		return -1;
-	if (apache_write(s, r, why) == 0)
+	has_made = apache_put_files(s, why);
+	if (has_made != -1 && apache_write(s, r, why) == 0)
 		return 0;
+	if (has_made == 1)
+		(void)whole_remove(s->fd, LOCAL_FILES);
 	if (!was_there)
 		(void)unlinkat(s->fd, SITE_PROGRAM, 0);
 	return -1;
@@ -215,6 +306,8 @@ apache_uninstall(const struct site *s, struct problem *why)
 	/* the rules first: what they name must be there */
 	if (result == 0 && htaccess_has(rules.before))
 		result = apache_restore(s, &rules, why);
+	if (result == 0)
+		result = apache_remove_files(s, why);
 	if (result == 0)
 		result = site_remove_program(s->fd, s->path, why);
 	apache_release(&rules);

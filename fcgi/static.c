@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fcgi/local.h"
 #include "fcgi/record.h"
 #include "fcgi/static.h"
 #include "lib/beneath.h"
@@ -489,16 +490,17 @@ static_send(struct conn *c, struct static_file *f, int64_t now)
 
 /* ------------------------------------------------------- handing over -- */
 
-/* Is the file at that path without any link? Only Linux tells. */
+/* Is the file at that path below apps without any link? Then that is its path.
+ * Only Linux tells. */
 static int
-is_plainly_at(int fd, const char *apps, const char *path)
+is_plainly_at(int fd, const char *apps, const char *path, char found[PATH_MAX])
 {
-	char name[40], real[PATH_MAX], found[BENEATH_PATH];
+	char name[40], real[PATH_MAX];
 	size_t n;
 	ssize_t got;
 
 	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-	got = readlink(name, found, sizeof found - 1);
+	got = readlink(name, found, PATH_MAX - 1);
 	if (got == -1 || realpath(apps, real) == NULL)
 		return 0;
 	found[got] = '\0';
@@ -518,45 +520,17 @@ is_utf8(const char *text)
 	return 1;
 }
 
-/* The address of a file of public/ that the web server has, too. NULL if it is
- * not the same there. */
-static char *
-local_address(
-    const struct conn *c, const struct static_file *f, const char *prefix)
-{
-	const char *root = params_get(&c->params, "DOCUMENT_ROOT");
-	size_t name = f->own - sizeof "/public", n = strlen(prefix);
-	char *text, path[PATH_MAX];
-	struct stat st;
-
-	if (root == NULL || !f->is_public)
-		return NULL;
-	text = malloc(n + name + 1 + strlen(f->path + f->own) + 1);
-	if (text == NULL)
-		return NULL;
-	memcpy(text, prefix, n);
-	for (size_t i = 0; i < name; i++)
-		text[n + i] = f->path[i] == '/' ? ':' : f->path[i];
-	text[n + name] = '/';
-	memcpy(text + n + name + 1, f->path + f->own,
-	    strlen(f->path + f->own) + 1);
-	if ((size_t)snprintf(path, sizeof path, "%s%s", root, text) <
-		sizeof path &&
-	    stat(path, &st) == 0 && st.st_dev == f->stat.st_dev &&
-	    st.st_ino == f->stat.st_ino)
-		return text;
-	free(text);
-	return NULL;
-}
-
 /* What the header says, and which it is. NULL if there is none. */
 static char *
 hand_over_path(const struct conn *c, const struct static_file *f,
     const char *apps, const char *how, const char **header)
 {
 	const char *prefix = strchr(how, ':');
+	char real[PATH_MAX], *path;
+	struct local_file file = {
+		.real = real, .type = f->type, .stat = &f->stat
+	};
 	size_t room;
-	char *path;
 
 	prefix = prefix == NULL ? "" : prefix + 1;
 	if (strcmp(how, "x-sendfile") == 0) {
@@ -564,13 +538,18 @@ hand_over_path(const struct conn *c, const struct static_file *f,
 		prefix = apps;
 	} else if (strncmp(how, "x-accel:/", 9) == 0)
 		*header = "X-Accel-Redirect";
-	else if (strncmp(how, "local:/", 7) == 0) {
+	else if (strncmp(how, "local:", 6) == 0 && *prefix != '\0' &&
+		 prefix[strlen(prefix) - 1] == '/' && f->is_public)
 		*header = "Location";
-		return local_address(c, f, prefix);
-	} else
+	else
 		return NULL;
-	if (!is_plainly_at(f->fd, apps, f->path))
+	if (!is_plainly_at(f->fd, apps, f->path, real))
 		return NULL;
+	if (strcmp(*header, "Location") == 0) {
+		file.app = strlen(real) - strlen(f->path);
+		file.own = file.app + f->own;
+		return local_address(&c->params, prefix, &file);
+	}
 	room = strlen(prefix) + 1 + strlen(f->path) + 1;
 	if ((path = malloc(room)) != NULL)
 		snprintf(path, room, "%s%s%s", prefix,

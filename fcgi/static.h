@@ -25,9 +25,8 @@
  *
  *     x-sendfile        the header X-Sendfile, with the path
  *     x-accel:/prefix/  X-Accel-Redirect: /prefix/ and the path below apps/
- *     local:/prefix/    Location: /prefix/NAME/ and the path below public/,
- *                       for public/ only, if that is the same file below
- *                       DOCUMENT_ROOT; a "/" in NAME is written ":"
+ *     local:PREFIX      Location: where Apache has a file of public/ itself
+ *                       (fcgi/local)
  *
  * Paths are encoded as in an address. It is told only of files to which no link
  * leads, so that it need follow none.

@@ -52,6 +52,7 @@ class Site:
             path = self.path(name)
             how = os.lstat(path)
             what = (os.readlink(path) if stat.S_ISLNK(how.st_mode)
+                    else sorted(os.listdir(path)) if stat.S_ISDIR(how.st_mode)
                     else open(path, "rb").read())
             found[name] = (stat.filemode(how.st_mode), what)
         return found
@@ -82,6 +83,7 @@ def ours(site):
     equal(site.state()["mamayo.fcgi"][0], "-rwxr-xr-x")
     with open(PROGRAM, "rb") as f:
         equal(site.state()["mamayo.fcgi"][1] == f.read(), True)
+    equal(site.state()["mamayo-files"], ("drwxr-xr-x", [".htaccess"]))
 
 
 @test("an application is served behind Apache, and what was there before stays; then it goes")
@@ -221,6 +223,33 @@ def _():
     equal(site.read("theirs"), "theirs")
 
 
+@test("the directory of links goes with all that is in it; what is not ours stays")
+def _():
+    site = Site()
+    site.does("install")
+    os.symlink(m.path("apps/blog/public"), site.path("mamayo-files/blog"))
+    site.does("install")
+    equal(sorted(os.listdir(site.path("mamayo-files"))),
+          [".htaccess", "blog"])
+    equal("mamayo-files: removed" in site.does("uninstall"), True)
+    equal(site.state(), {})
+    os.mkdir(site.path("mamayo-files"), 0o700)
+    site.write("mamayo-files/mine", "mine")
+    for verb in "install", "uninstall":
+        equal("something of yours" in site.does(verb), verb == "install")
+        equal(site.state()["mamayo-files"], ("drwx------", ["mine"]))
+    shutil.rmtree(site.path("mamayo-files"))
+    for what in (lambda path: site.write("mamayo-files", "mine"),
+                 lambda path: os.symlink(m.path("apps"), path)):
+        what(site.path("mamayo-files"))
+        before = site.state()["mamayo-files"]
+        site.does("install")
+        equal(site.state()["mamayo-files"], before)
+        site.does("uninstall")
+        equal(list(site.state()), ["mamayo-files"])
+        os.unlink(site.path("mamayo-files"))
+
+
 @test("started from the document root itself it stays the same file, executable")
 def _():
     site = Site()
@@ -272,7 +301,8 @@ def _():
     codes = [p.wait(20) for p in both]
     equal((set(codes) <= {0, 1}, 0 in codes), (True, True), codes)
     ours(site)
-    equal(sorted(site.state()), [".htaccess", BACKUP, "mamayo.fcgi"])
+    equal(sorted(site.state()),
+          [".htaccess", BACKUP, "mamayo-files", "mamayo.fcgi"])
     equal(site.read(BACKUP), MINE)
 
 

@@ -17,6 +17,7 @@ def application(environ, start_response):
 """
 WRITTEN = int(time.time()) - 3600 + 0.25
 BIG = os.urandom(1 << 20) * 9
+FILES = "/mamayo-files/"  # where Apache has links
 
 
 def put(m, name, text):
@@ -36,6 +37,7 @@ def account():
         put(m, name + "/public/caf\u00e9.txt", "coffee")
         put(m, name + "/public/empty.txt", "")
         put(m, name + "/public/big.bin", BIG)
+        put(m, name + "/public/big.png", BIG)
         put(m, name + "/public/.secret", "S3CRET")
         put(m, name + "/collected/x.js", "x()")
     put(m, "ROOT/public/robots.txt", "robots")
@@ -104,7 +106,8 @@ def tests(name, make, sends_itself):
     @test(name + ": HEAD, conditions, ranges")
     def _():
         m, server = site()
-        for path in ("/blog/big.bin", "/tools/wiki/big.bin"):
+        for path in ("/blog/big.bin", "/tools/wiki/big.bin",
+                     "/blog/big.png"):
             full = server.get(path)
             tag, date = full.header("ETag"), full.header("Last-Modified")
             equal(date, email.utils.formatdate(WRITTEN, usegmt=True))
@@ -156,10 +159,15 @@ def tests(name, make, sends_itself):
                      "/.mamayo/blog/public/a/style.css",
                      "/tools/application.py", "/tools/wiki/application.py",
                      "/ROOT/application.py", "/ROOT/.secret",
-                     "/files/blog/out.py", "/files/blog/.secret",
-                     "/files/blog/a/style.css", "/files/blog/up/mamayo.json",
-                     "/files/../files/blog/out.py", "//files/blog/out.py",
-                     "/fil%65s/blog/out.py",
+                     FILES + "blog/out.py", FILES + "blog/.secret",
+                     FILES + "blog/a/style.css",
+                     FILES + "blog/up/mamayo.json", FILES, FILES + "blog/",
+                     FILES + ".htaccess", FILES + "blog/app.py",
+                     FILES + "blog/../../apps/blog/application.py",
+                     FILES + "blog/%2e%2e/application.py",
+                     FILES + ".." + FILES + "blog/out.py",
+                     "/" + FILES + "blog/out.py",
+                     FILES.replace("e", "%65") + "blog/out.py",
                      "/../../../../etc/passwd"):
             status, answer = raw(server, server.base + path)
             assert status in (400, 403, 404), (path, status, answer[:300])
@@ -195,25 +203,21 @@ def listening(make):
     return behind
 
 
-class ApacheLocal(ApacheFcgid):
-    """With one directory of links to those of the applications."""
+class ApacheInstalled(ApacheFcgid):
+    """With the directory of links that mamayo install makes."""
+
+    def __init__(self, m, where=""):
+        ApacheFcgid.__init__(self, m, None, where)
 
     def main(self):
         text = ApacheFcgid.main(self)
-        os.mkdir(self.path("www", "files"))
-        for name in ("ROOT", "blog", "tools/wiki"):
-            os.symlink(self.m.path("apps", name, "public"), self.path(
-                "www", "files", name.replace("/", ":")))
-        with open(self.path("www", ".htaccess"), "a") as f:
-            f.write("""
-SetEnv MAMAYO_SENDFILE local:/files/
-RewriteEngine On
-RewriteCond %{ENV:REDIRECT_STATUS} ^$
-RewriteRule ^files/ - [R=404,L]
-""")
+        os.chmod(self.m.dir, 0o755)  # others can go to what they may read
+        got = self.m.command("install", self.path("www" + self.base))
+        equal((got.returncode, got.stderr), (0, ""))
         return text + ("TypesConfig /etc/mime.types\n" if os.path.exists(
             "/etc/mime.types") else "AddType text/css .css\n"
             "AddType text/html .html\nAddType text/plain .txt\n"
+            "AddType image/png .png\n"
             "AddType application/octet-stream .bin\n")
 
 
@@ -222,7 +226,9 @@ tests("nginx", listening(Nginx), True)
 tests("lighttpd, listen", listening(LighttpdListen), False)
 tests("mod_proxy_fcgi", listening(ApacheProxy), False)
 tests("mod_fcgid", ApacheFcgid, False)
-tests("mod_fcgid, a directory of links", ApacheLocal, "public")
+tests("mod_fcgid, installed", ApacheInstalled, "public")
+tests("mod_fcgid, installed in a subdirectory",
+      lambda m: ApacheInstalled(m, "/sub"), "public")
 tests("mod_fcgid in a subdirectory",
       lambda m: ApacheFcgid(m, where="/sub"), False)
 

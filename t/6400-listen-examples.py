@@ -117,7 +117,7 @@ def _():
         text = servers.example(name, {})
         text = re.sub(r"^#.*\n", "", text, flags=re.M)
         for form in forms:
-            text, n = re.subn(r"<IfModule %s>.*?</IfModule>" % form, "HERE",
+            text, n = re.subn(r"<IfModule %s>.*?\n</IfModule>" % form, "HERE",
                               text, flags=re.S)
             equal(n, 1)
         return re.sub("HERE\nHERE", "HERE", text)
