@@ -87,7 +87,7 @@ class Bench:
         if row.setting and row.setting not in self.options.settings:
             return 'this mamayo has no setting "%s"' % row.setting
         framework = row.site.app
-        if framework not in ("plain",) + self.options.frameworks:
+        if framework not in ("plain", "files") + self.options.frameworks:
             return "%s is not installed" % framework
         return None
 

@@ -149,13 +149,13 @@ def expect_large(port, path, size):
         raise Failure("%s answers %d, %d bytes" % (path, r.status, got))
 
 
-def answer_size(port, path):
+def answer_size(port, path, body=BODY):
     """Bytes of an answer with its headers, as a load generator gets it."""
     with socket.create_connection(("127.0.0.1", port), 60) as s:
         s.sendall(("GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % (
             path, port)).encode())
         got = b""
-        while not got.endswith(b"\r\n\r\n" + BODY):
+        while not got.endswith(b"\r\n\r\n" + body):
             some = s.recv(65536)
             if not some:
                 raise Failure("%s answers %r" % (path, got))

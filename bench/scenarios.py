@@ -165,6 +165,10 @@ class Load(Scenario):
     """Keep-alive clients that ask for one page again and again."""
     columns = LOAD
 
+    def page(self, row):
+        """A path to be looked at before and after, and what is there."""
+        return "/hello", BODY
+
     def __init__(self, name, title, clients, rows, targets):
         Scenario.__init__(self, name, title, rows, targets)
         self.clients = clients
@@ -213,9 +217,10 @@ class Load(Scenario):
 
     def load(self, bench, row, stack, post=0, meanwhile=None):
         path = row.path if row.apps else stack.url(row.path)
-        page = stack.url()
-        measure.expect(stack.port, page, BODY)
-        size = measure.answer_size(stack.port, page)
+        page, body = self.page(row)
+        page = stack.url(page)
+        measure.expect(stack.port, page, body)
+        size = measure.answer_size(stack.port, page, body)
         for times in TRIES:
             clock, busy = time.monotonic(), measure.machine_ticks()
             own = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -233,8 +238,8 @@ class Load(Scenario):
         else:
             raise Failure("under load, no answer at all")
         stack.check_alive()
-        measure.expect(stack.port, page, BODY)
-        if row.path == "/hello":
+        measure.expect(stack.port, page, body)
+        if row.path == self.page(row)[0]:
             check_sizes(got, size, self.clients)
         return self.numbers(got, before, after, clock, busy, own,
                             stack.roles())
@@ -352,6 +357,18 @@ class Bodies(Load):
         for what, of in (("mib", "cpu"), ("web", "web"), ("app", "app")):
             got[what] = got[of] * max(1, got["requests"]) / mib
         return got
+
+
+class Files(Load):
+    """Of a site with a file, that."""
+
+    def page(self, row):
+        return row.path, b"x" * row.site.file
+
+    def prepare(self, row, stack):
+        path, body = self.page(row)
+        for _ in range(WARM):
+            measure.expect(stack.port, stack.url(path), body)
 
 
 class Slow(Load):
@@ -693,6 +710,34 @@ def bodies(name, title, path, size, handed=1.0):
                                   ("apache", 1.0))])
 
 
+def files(name, title, size):
+    """Handed over, sent by mamayo, and read by Python, in one application and
+    in Flask's way."""
+    site = Site("files", ["site"], file=size)
+    flask = Site("flask", ["site"], file=size)
+    rows, targets = [], []
+    for server, stacks in (
+            ("lighttpd", ("lighttpd/mamayo", "lighttpd/mamayo-listen")),
+            ("nginx", ("nginx/mamayo",)),
+            ("apache", ("apache/mamayo-installed", "apache/mamayo"))):
+        own, python = server + "/static", stacks[-1] + ", Flask"
+        rows += [Row(stack, site, path="/style.css") for stack in stacks]
+        rows += [
+            Row(own, site, path="/style.css"),
+            Row(stacks[-1], site, stacks[-1] + ", WSGI", True,
+                shared=stacks[-1], path="/python/style.css"),
+            Row(stacks[-1], flask, python, path="/static/style.css")]
+        targets.append(Ratio(
+            stacks[0], [own], "%s, %s sends it / its own" % (title, server),
+            "rps", 0.9, most=False))
+        if len(stacks) > 1:
+            targets.append(Ratio(
+                stacks[1], [python], "%s, mamayo behind %s sends it / Flask"
+                % (title, server), "rps", 5, most=False))
+    return Files(name, title + " of public/, 8 clients, 2 workers", 8, rows,
+                 targets)
+
+
 def slow():
     rows = [Row(stack, Site(workers=4), full=full, path="/sleep?50")
             for stack, full in (
@@ -773,5 +818,7 @@ SCENARIOS = [
     bodies("echo", "echo of 10 MiB", "/echo", ECHO),
     bodies("made", "100 MiB as they are made", "/made?%d" % LARGE, LARGE),
     bodies("file", "100 MiB by wsgi.file_wrapper", "/file", LARGE,
-           1.3), idle(),
+           1.3),
+    files("static", "a file of 4 KiB", 4096),
+    files("static-large", "a file of 1 MiB", MIB), idle(),
 ]

@@ -29,9 +29,11 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MODULES = "/usr/lib/apache2/modules/mod_%s.so"
 PASSENGER = "/usr/lib/ruby/vendor_ruby/phusion_passenger/locations.ini"
 SERVERS = ("lighttpd", "nginx", "apache2")
-ENTRIES = {"plain": "wsgi:application", "flask": "app:app",
+ENTRIES = {"plain": "wsgi:application", "files": "wsgi:application",
+           "flask": "app:app",
            "django": "pages.wsgi:application"}
 LARGE = 100 * measure.MIB
+STYLE = {"files": "public/style.css", "flask": "static/style.css"}
 LIMIT_THREADS = 16
 
 
@@ -42,15 +44,16 @@ class Missing(Exception):
 class Site:
     """What a stack serves: an application of apps/, once for each name, each
     with this many workers. At the name ROOT it is the whole site, else at
-    /NAME. The first of them are visited, the rest just lie there. settings
-    are for mamayo's account."""
+    /NAME. The first of them are visited, the rest just lie there. file: so
+    many bytes has the file that is asked for. settings are for mamayo's
+    account."""
 
     def __init__(self, app="plain", names=("ROOT",), workers=2, visited=None,
-                 min_workers=None, **settings):
+                 min_workers=None, file=0, **settings):
         self.app, self.names, self.workers = app, list(names), workers
         self.visited = visited or len(self.names)
         self.min_workers = workers if min_workers is None else min_workers
-        self.settings = settings
+        self.file, self.settings = file, settings
 
     def prefixes(self):
         return ["" if n == "ROOT" else "/" + n
@@ -118,6 +121,9 @@ class Stack:
             where = self.path(below, name)
             shutil.copytree(os.path.join(self.place, "apps", self.site.app),
                             where)
+            if self.site.file:
+                self.write(os.path.join(where, STYLE[self.site.app]),
+                           "x" * self.site.file)
             large = os.path.join(self.place, "large")
             if self.site.app == "plain" and os.path.exists(large):
                 os.link(large, os.path.join(where, "large"))
@@ -579,6 +585,19 @@ class ApacheMamayo(Fcgid, Mamayo):
         self.fcgid(override="All")
 
 
+class ApacheInstalled(Fcgid, Mamayo):
+    """What mamayo install makes, so that Apache sends what it may."""
+
+    def start_web(self):
+        p = subprocess.run(
+            [self.program, "install", self.path("www")],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env={"MAMAYO_ROOT": self.path("mamayo")})
+        if p.returncode != 0:
+            raise Failure("mamayo install: " + p.stdout.decode())
+        self.fcgid(override="All")
+
+
 # -- others ----------------------------------------------------------------
 
 class Uwsgi(Stack):
@@ -825,7 +844,9 @@ class Static:
     kind = "limit"
 
     def start_app(self):
-        self.write("www/hello", BODY.decode())
+        for prefix in self.site.prefixes():
+            self.write("www%s/hello" % prefix, BODY.decode())
+            self.write("www%s/style.css" % prefix, "x" * self.site.file)
 
 
 class LighttpdStatic(Static, Lighttpd):
@@ -860,6 +881,7 @@ STACKS = {
     "nginx/limit": NginxLimit,
     "nginx/static": NginxStatic,
     "apache/mamayo": ApacheMamayo,
+    "apache/mamayo-installed": ApacheInstalled,
     "apache/uwsgi": ApacheUwsgi,
     "apache/uwsgi-alias": ApacheUwsgiAlias,
     "apache/mod_wsgi": ApacheModWsgi,

@@ -490,23 +490,30 @@ static_send(struct conn *c, struct static_file *f, int64_t now)
 
 /* ------------------------------------------------------- handing over -- */
 
+static int
+is_path_of(const char *found, const char *apps, const char *path)
+{
+	size_t n = strlen(apps);
+
+	return strncmp(found, apps, n) == 0 && found[n] == '/' &&
+	       strcmp(found + n + 1, path) == 0;
+}
+
 /* Is the file at that path below apps without any link? Then that is its path.
  * Only Linux tells. */
 static int
 is_plainly_at(int fd, const char *apps, const char *path, char found[PATH_MAX])
 {
 	char name[40], real[PATH_MAX];
-	size_t n;
 	ssize_t got;
 
 	snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
 	got = readlink(name, found, PATH_MAX - 1);
-	if (got == -1 || realpath(apps, real) == NULL)
+	if (got == -1)
 		return 0;
 	found[got] = '\0';
-	n = strlen(real);
-	return strncmp(found, real, n) == 0 && found[n] == '/' &&
-	       strcmp(found + n + 1, path) == 0;
+	return is_path_of(found, apps, path) ||
+	       (realpath(apps, real) != NULL && is_path_of(found, real, path));
 }
 
 static int

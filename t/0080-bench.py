@@ -13,7 +13,7 @@ PATHS = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
 # one of each kind
 SOME = ("hello-lighttpd lighttpd/(mamayo|uwsgi|limit|static)$"
         "|hello-nginx nginx/mamayo$|hello-apache apache/mamayo$"
-        "|^no-worker flask|^responders")
+        "|^no-worker flask|^responders|^static apache/mamayo-installed$")
 directory = tempfile.mkdtemp(prefix="mt.")
 os.chmod(directory, 0o755)
 
