@@ -11,6 +11,7 @@ from mamayo_doctor_account import (
     LOOKED_MOST, PATIENCE, mode_of, name_of, own_processes, quote)
 
 NAME = "mamayo.fcgi"
+OWN = "for-root.sh"  # written by mamayo install --server
 PLACES = ("public_html", "www", "htdocs", "html", "public", "web", "site",
           "httpdocs", "domains", "sites", "vhosts", "cgi-bin")
 PLACES_DEPTH = 3     # directories below these that are looked into
@@ -73,6 +74,9 @@ def programs(facts, report, places):
         report.bad("mamayo.fcgi", "there is no mamayo.fcgi in %s" % (
             facts.docroot), "install -m 755 %s %s" % quote_two(
                 facts.program or "mamayo.fcgi", facts.docroot + "/" + NAME))
+    elif not places and os.path.exists(os.path.join(facts.root, OWN)):
+        report.ok("mamayo.fcgi", "it is installed for a web server of your own"
+                  " (%s)" % os.path.join(facts.root, OWN))
     elif not places:
         report.note("mamayo.fcgi", "no mamayo.fcgi was found where web servers "
                     "look (~/public_html and the like); with --docroot DIR it "

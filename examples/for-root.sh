@@ -27,7 +27,8 @@ else
 		cat <<'END'
 @CRONTAB@
 END
-	} | crontab -u alice -
+	} | crontab -u alice - ||
+	    echo "crontab refuses: nobody starts mamayo after a reboot." >&2
 	# Where one listens already, this one leaves.
 	runuser -u alice -- setsid sh >/dev/null 2>&1 <<'END' &
 @LISTEN@ </dev/null

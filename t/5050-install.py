@@ -446,6 +446,13 @@ service() { wait; }
                 ("started", "exec %s/mamayo.fcgi listen" % m.root, turn)):
             with open(os.path.join(place, name)) as f:
                 equal(f.read().count(words), times, name)
+    with open(os.path.join(place, "bin/crontab"), "w") as f:
+        f.write("#!/bin/sh\necho no crontabs here >&2\nexit 1\n")
+    got = subprocess.run(["/bin/sh", "-c", functions + text], cwd=place,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         check=True)
+    equal(got.stderr.decode(), "no crontabs here\ncrontab refuses: nobody "
+          "starts mamayo after a reboot.\n")
 
 
 @test("wrong usage is said")

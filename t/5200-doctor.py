@@ -148,6 +148,19 @@ def _():
     healthy(m)
 
 
+@test("for a web server of one's own there is no document root to look into")
+def _():
+    other = Mamayo()
+    other.app("blog")
+    for state, words in (("note", "no mamayo.fcgi was found"),
+                         ("ok", "for a web server of your own")):
+        report = json.loads(other.command("doctor", "--json").stdout)
+        equal([(f["state"], words in f["text"]) for f in report["findings"]
+               if f["check"] == "mamayo.fcgi"], [(state, True)])
+        other.write("for-root.sh", "")
+    other.close()
+
+
 @test(".htaccess: the rule that decodes twice, unreadable, or none")
 def _():
     path = os.path.join(m.docroot, ".htaccess")
