@@ -528,7 +528,7 @@ def _():
 
 @test("what changes between the death of a supervisor and the next one is seen")
 def _():
-    m = account(PARTS, grace=30)
+    m = account(PARTS, grace=10)
     put(m, "VERSION = 'a'", "part.py")
     venv = os.path.join(m.directory, "venv")
     os.makedirs(os.path.join(venv, "bin"))
