@@ -820,5 +820,5 @@ SCENARIOS = [
     bodies("file", "100 MiB by wsgi.file_wrapper", "/file", LARGE,
            1.3),
     files("static", "a file of 4 KiB", 4096),
-    files("static-large", "a file of 1 MiB", MIB), idle(),
+    files("static-large", "a file of 10 MiB", 10 * MIB), idle(),
 ]

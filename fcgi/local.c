@@ -124,7 +124,7 @@ local_address(
 	char *address;
 
 	if (software == NULL || !begins(software, "Apache") ||
-	    !is_plain_type(f->type) ||
+	    f->stat->st_size < LOCAL_LEAST || !is_plain_type(f->type) ||
 	    !is_plain_name(strrchr(f->real, '/') + 1) || !is_open_to_all(f) ||
 	    put_tail(tail, sizeof tail, prefix, f, &files, &link) == -1)
 		return NULL;

@@ -15,7 +15,8 @@
  * a directory that "mamayo install" has made (it has an .htaccess) a link that
  * is missing is made.
  *
- * Apache does more with a file than sending it. It looks for handlers, codings
+ * A redirect costs Apache more than passing on what is short. And Apache does
+ * more with a file than sending it. It looks for handlers, codings
  * and languages by each part of its name (mod_mime), obeys an .htaccess in any
  * directory on the way, and reads only what others may read. Of a file where
  * that could matter there is no address, nor where the web server is another
@@ -23,6 +24,8 @@
  */
 #define LOCAL_FILES "mamayo-files" /* the directory that install makes */
 #define LOCAL_RULES ".htaccess"
+#define LOCAL_LEAST (256 * 1024) /* bytes of a file for which it is worth it \
+				  */
 
 struct local_file {
 	const char *real; /* its path, absolute and without links */

@@ -518,6 +518,10 @@ def _():
         equal(handed("/blog/a/style.css", how), {}, how)
 
 
+LEAST = 256 * 1024  # bytes of what is left to Apache
+LARGE = "x" * LEAST
+
+
 def docroot(name):
     """A document root, and the parameters of a request below it."""
     os.chmod(m.dir, 0o755)  # Apache may go to what others may read
@@ -532,24 +536,25 @@ def _():
     root, how = docroot("docroot")
     os.makedirs(os.path.join(root, "static"))
     m.app("tools/wiki", APP)
-    put("x.css", "x", where="tools/wiki/public")
+    put("x.css", LARGE, where="tools/wiki/public")
+    put("a/large.css", LARGE)
     within(5, lambda: m.get("/tools/wiki/").header("X-By"))
     how["how"] = "local:/static/"
-    equal(handed("/blog/a/style.css", **how), {})
+    equal(handed("/blog/a/large.css", **how), {})
     os.symlink(m.path("apps/blog/public"), os.path.join(root, "static/blog"))
     os.symlink(m.path("apps/tools/wiki/public"),
                os.path.join(root, "static/tools:wiki"))
     os.symlink(m.path("apps/blog/public"), os.path.join(root, "static/site"))
-    equal(handed("/blog/a/style.css", **how),
-          {"Location": "/static/blog/a/style.css"})
+    equal(handed("/blog/a/large.css", **how),
+          {"Location": "/static/blog/a/large.css"})
     equal(handed("/tools/wiki/x.css", **how),
           {"Location": "/static/tools:wiki/x.css"})
-    equal(handed("/blog/b/style.css", **how), {})  # by way of a link
+    equal(handed("/blog/b/large.css", **how), {})  # by way of a link
     equal(handed("/site/static/x.css", **how), {})
     equal(handed("/site/x.css", **how), {})
     for more in ({"SERVER_SOFTWARE": "LiteSpeed"}, {"DOCUMENT_ROOT": m.dir},
                  {"how": "local:/static"}, {"how": "local:mamayo-files/"}):
-        equal(handed("/blog/a/style.css", **dict(how, **more)), {}, str(more))
+        equal(handed("/blog/a/large.css", **dict(how, **more)), {}, str(more))
     equal(m.get("/blog/out.py", MAMAYO_SENDFILE="local:/static/",
                 DOCUMENT_ROOT=root).status, 404)
 
@@ -561,32 +566,32 @@ def _():
     how["how"] = "local:mamayo-files/"
     files = os.path.join(root, "mamayo-files")
     os.makedirs(files)
-    equal(handed("/blog/a/style.css", **how), {})
+    equal(handed("/blog/a/large.css", **how), {})
     equal(os.listdir(files), [])
     open(os.path.join(files, ".htaccess"), "w").close()
-    put("style.css", "x", where="tools/wiki/public/a")
+    put("large.css", LARGE, where="tools/wiki/public/a")
     for script, base in (("/mamayo.fcgi", ""), ("/sub/mamayo.fcgi", "/sub")):
         how["SCRIPT_NAME"] = script
         for name, link in ("blog", "blog"), ("tools/wiki", "tools:wiki"):
-            equal(handed("%s/%s/a/style.css" % (base, name), **how),
+            equal(handed("%s/%s/a/large.css" % (base, name), **how),
                   {"Location": base + "/mamayo-files/" + link
-                   + "/a/style.css"})
+                   + "/a/large.css"})
             equal(os.readlink(os.path.join(files, link)),
                   m.path("apps", name, "public"))
     equal(sorted(os.listdir(files)), [".htaccess", "blog", "tools:wiki"])
     # another one has that name
     os.unlink(os.path.join(files, "blog"))
     os.symlink(m.path("apps/blog"), os.path.join(files, "blog"))
-    equal(handed("/sub/blog/a/style.css", **how), {})
+    equal(handed("/sub/blog/a/large.css", **how), {})
     os.unlink(os.path.join(files, "blog"))
     os.mkdir(os.path.join(files, "blog"))
-    equal(handed("/sub/blog/a/style.css", **how), {})
+    equal(handed("/sub/blog/a/large.css", **how), {})
     os.rmdir(os.path.join(files, "blog"))
     # it cannot be made
     os.chmod(files, 0o500)
-    equal(handed("/sub/blog/a/style.css", **how), {})
+    equal(handed("/sub/blog/a/large.css", **how), {})
     os.chmod(files, 0o755)
-    equal(len(handed("/sub/blog/a/style.css", **how)), 1)
+    equal(len(handed("/sub/blog/a/large.css", **how)), 1)
 
 
 @test("MAMAYO_SENDFILE=local: nothing of which Apache could make more than a "
@@ -598,13 +603,13 @@ def _():
     open(os.path.join(root, "mamayo-files", ".htaccess"), "w").close()
     for name in ("x.js", "x.min.js", "x.0123456789ab.css", "x.PNG",
                  "x.01234567.min.js", "x y.pdf"):
-        put("more/" + name, "x")
+        put("more/" + name, LARGE)
         equal(len(handed("/blog/more/" + name.replace(" ", "%20"), **how)), 1,
               name)
     for name in ("x.php", "x.php.css", "x.css.php", "x.html", "x.txt", "x",
                  "x.fcgi", "x.cgi.png", "x.gz.js", "x.en.css", "x.css.gz",
                  "x.0123456.css", "x.mini.js", "x..css", "x.shtml", "x.css."):
-        put("more/" + name, "x")
+        put("more/" + name, LARGE)
         equal(handed("/blog/more/" + name, **how), {}, name)
     for path in ("more/x.js", "more", "", "..", "../.."):
         path = os.path.normpath(m.path("apps/blog/public", path))
@@ -619,6 +624,9 @@ def _():
                         "")
         equal(handed("/blog/more/x.js", **how), {}, path)
         os.unlink(rules)
+    put("more/x.js", LARGE[1:])
+    equal(handed("/blog/more/x.js", **how), {})
+    put("more/x.js", LARGE + "x")
     m.write("apps/blog/.htaccess", "")  # where Apache does not look
     equal(len(handed("/blog/more/x.js", **how)), 1)
 
