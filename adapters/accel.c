@@ -141,6 +141,7 @@ accelerator_wait(struct accelerator *s)
 		s->waits, events, 4, s->is_seeking ? PATIENCE_MS : -1),
 	    failure = errno;
 
+	s->slept++;
 	PyEval_RestoreThread(thread);
 	errno = failure;
 	if (n == -1)

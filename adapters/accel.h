@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "fcgi/record.h"
+#include "lib/batch.h"
 #include "lib/params.h"
 #include "lib/scoreboard.h"
 #include "lib/wire.h"
@@ -216,8 +217,10 @@ struct accelerator {
 	int knows_scheme;      /* no setting says HTTPS or REQUEST_SCHEME */
 	int is_making_head;    /* somebody is at it */
 	int64_t taken;         /* when the last request was taken */
-	int64_t heard;         /* when the control socket was last looked at */
-	int64_t queue_asked;   /* taken, when the queue was last found empty */
+	long slept;            /* how often, for want of a request */
+	struct batch batch;
+	int64_t heard;       /* when the control socket was last looked at */
+	int64_t queue_asked; /* taken, when the queue was last found empty */
 	size_t head_length; /* of the answer at hand, without a record's head */
 	unsigned char head[RECORD_HEAD + RECORD_MOST];
 	unsigned char message[WIRE_MOST];

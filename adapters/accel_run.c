@@ -255,6 +255,7 @@ request_answer(struct accelerator *s, struct request *r)
 	struct answer *a = NULL;
 	int failed = -1;
 
+	batch_work(&s->batch, r->now, s->slept);
 	if (environ != NULL)
 		a = answer_new(s, r, facts);
 	if (a != NULL) {

@@ -17,6 +17,7 @@
 #include "fcgi/renew.h"
 #include "fcgi/responder.h"
 #include "fcgi/static.h"
+#include "lib/batch.h"
 #include "lib/clock.h"
 #include "lib/discover.h"
 #include "lib/fd.h"
@@ -71,6 +72,7 @@ struct responder {
 	const char *sendfile; /* what the web server sends for us; or NULL */
 	pid_t parent;         /* the web server, or who else may come back */
 	uint64_t parent_start;
+	struct batch batch;
 	struct conn_rules conn_rules;
 	struct exchange_rules rules;
 	struct listener {
@@ -136,6 +138,7 @@ static void responder_close_idle(struct responder *, int, int64_t);
 /* ------------------------------------------------------ the supervisor -- */
 
 struct candidate {
+	struct batch *batch;
 	struct account *account;
 	struct loop *loop;
 	int told; /* closed when it is decided who supervises; -1 */
@@ -150,6 +153,7 @@ responder_candidate(void *arg)
 	TESTPOINT("candidate:born");
 	if (dup2(c->told, 0) == -1)
 		close(0);
+	batch_end(c->batch);
 	loop_forget(c->loop);
 	proc_forget();
 	return supervisor_candidate(root);
@@ -212,7 +216,7 @@ responder_born_late(struct timer *t, int64_t now)
 static void
 responder_elect(struct responder *r, int64_t now)
 {
-	struct candidate c = { r->account, r->loop, -1 };
+	struct candidate c = { &r->batch, r->account, r->loop, -1 };
 	int pipe[2];
 
 	if (r->forked_at != 0 && now - r->forked_at < RESPONDER_FORK_EVERY)
@@ -1408,6 +1412,7 @@ responder_renew(struct responder *r, int64_t now)
 		loop_unwatch(r->loop, &r->listener[i].watch);
 	loop_cancel(r->loop, &r->resume);
 	responder_close_idle(r, 0, now);
+	batch_end(&r->batch);
 	(void)loop_timer(r->loop, &r->leave, now + RESPONDER_LEAVE);
 	if (r->conns == NULL)
 		renew(r->spec->path);
@@ -1590,6 +1595,7 @@ responder_complete(struct conn *c, int64_t now)
 	*ex->place = ex;
 	r->rules.end = &ex->next;
 	guard_watch(&r->guard, now);
+	batch_work(&r->batch, now, -1);
 	TESTPOINT("responder:complete");
 	responder_begin(r, ex, now);
 }
