@@ -24,8 +24,7 @@
  */
 #define LOCAL_FILES "mamayo-files" /* the directory that install makes */
 #define LOCAL_RULES ".htaccess"
-#define LOCAL_LEAST (256 * 1024) /* bytes of a file for which it is worth it \
-				  */
+#define LOCAL_LEAST (256 * 1024) /* bytes that are worth it */
 
 struct local_file {
 	const char *real; /* its path, absolute and without links */
